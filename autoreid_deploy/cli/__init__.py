@@ -1,0 +1,1 @@
+"""Command lines: one file a command; errors become one line here, once."""
