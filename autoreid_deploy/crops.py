@@ -1,0 +1,161 @@
+"""Find, decode and resize crops: the only preprocessing outside the model's graph.
+
+Training, evaluation and the embedder all call these functions, so a picture means the same pixels everywhere.
+"""
+
+import io
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import cv2
+import imagesize
+import numpy as np
+from numpy.typing import NDArray
+
+from autoreid_deploy.errors import CropError, InputError
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+# A larger picture (8192 x 8192 is the limit) is refused before it is decoded: 192 MiB of pixels are no crop.
+MAX_PIXELS = 2**26
+
+# The end of a JPEG's scan: a marker that is neither a stuffed 0xff, nor a restart, nor fill.
+_JPEG_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])", re.DOTALL)
+_JPEG_END = 0xD9
+_PNG_END = b"IEND\xaeB`\x82"  # the last chunk's name with its checksum, which is the same in every file
+
+
+def find_crops(folder: str | Path) -> list[Path]:
+    """List the pictures below a folder.
+
+    Linked folders are followed, each folder once, so a link that points upwards does no harm. Hidden files
+    and folders (`.reid`, a camera's `.thumbnails`, a Mac's `._0001.jpg`) are left out.
+
+    Args:
+        folder: where to look, at any depth.
+
+    Returns:
+        Paths that begin with `folder`, sorted; a picture is what has one of `IMAGE_SUFFIXES`, in any case.
+
+    Raises:
+        InputError: `folder` is not a folder, or one below it can't be read.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        came = "a file" if folder.exists() else "nothing there"
+        raise InputError(f"{folder}: expected a folder of crops, found {came}")
+    found: list[Path] = []
+    seen: set[tuple[int, int]] = set()
+    for parent, folders, files in os.walk(folder, onerror=_refuse, followlinks=True):
+        status = Path(parent).stat()
+        identity = (status.st_dev, status.st_ino)
+        if identity in seen:
+            folders.clear()
+            continue
+        seen.add(identity)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [Path(parent, name) for name in files if not name.startswith(".")]
+    return sorted(path for path in found if path.suffix.lower() in IMAGE_SUFFIXES)
+
+
+def decode(data: bytes, name: str) -> NDArray[np.uint8]:
+    """Decode one picture: 8 or 16 bit, grey, colour, with alpha or CMYK, turned upright as its EXIF data say.
+
+    Args:
+        data: the file's bytes.
+        name: what an error calls the picture.
+
+    Returns:
+        (H, W, 3) uint8, RGB.
+
+    Raises:
+        CropError: the bytes are empty, not a picture, cut off, or of more than `MAX_PIXELS` pixels.
+    """
+    if not data:
+        raise CropError(name, "the file is empty (0 bytes)")
+    width, height = _header_size(data)
+    if width * height > MAX_PIXELS:
+        raise CropError(name, f"{width}x{height} pixels, more than the {MAX_PIXELS:,} a crop may have")
+    if _is_cut_off(data):
+        raise CropError(name, "the file is cut off: the end of the picture is missing")
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error as error:
+        raise CropError(name, f"can't be decoded: {error.err or error}") from error
+    if image is None:
+        raise CropError(name, "not a picture that can be decoded")
+    return _uint8(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
+
+
+def read_crop(path: str | Path) -> NDArray[np.uint8]:
+    """Read and decode one picture.
+
+    Args:
+        path: the file; its name may hold any characters.
+
+    Returns:
+        (H, W, 3) uint8, RGB.
+
+    Raises:
+        CropError: the file is missing, can't be read, or `decode` refuses it.
+    """
+    # Not cv2.imread, which fails on non-ASCII names on Windows and hides the reason everywhere.
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise CropError(str(path), (error.strerror or str(error)).lower()) from error
+    return decode(data, str(path))
+
+
+def resize_crop(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """Bring a crop to the model's size; the aspect ratio is not kept, as everywhere in the field.
+
+    Args:
+        image: (H, W, 3) uint8.
+        height: of the result, in pixels.
+        width: of the result, in pixels.
+
+    Returns:
+        (height, width, 3) uint8, contiguous; `image` itself where it already is just that.
+    """
+    if image.shape[:2] == (height, width):
+        return np.ascontiguousarray(image)
+    # Averaging keeps thin stripes from aliasing where pixels are lost; where they are invented it makes blocks.
+    grows = image.shape[0] < height or image.shape[1] < width
+    method = cv2.INTER_LINEAR if grows else cv2.INTER_AREA
+    return _uint8(cv2.resize(image, (width, height), interpolation=method))
+
+
+def _refuse(error: OSError) -> None:
+    """Turn a folder that can't be listed into our error: leaving its crops out silently would be worse."""
+    raise InputError(f"{error.filename}: the folder can't be read: {error.strerror}") from error
+
+
+def _header_size(data: bytes) -> tuple[int, int]:
+    """Read (width, height) from the header; (-1, -1) where the format is unknown."""
+    try:
+        width, height = imagesize.get(io.BytesIO(data))
+    except Exception:  # whatever a parser makes of a broken header, the decoder has the last word
+        return -1, -1
+    return int(width), int(height)
+
+
+def _is_cut_off(data: bytes) -> bool:
+    """Tell whether a JPEG or PNG lacks its end; the decoder would fill the rest with grey and say nothing."""
+    if data.startswith(b"\x89PNG"):
+        return _PNG_END not in data
+    if not data.startswith(b"\xff\xd8") or data.endswith(b"\xff\xd9"):
+        return False
+    # Cameras append data after the end, and thumbnails in the EXIF data have ends of their own: walk the segments.
+    position = 2
+    while marker := _JPEG_MARKER.search(data, position):
+        if marker[1][0] == _JPEG_END:
+            return False
+        position = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2], "big")
+    return True
+
+
+def _uint8(image: Any) -> NDArray[np.uint8]:
+    """Name the type that OpenCV's stubs leave open."""
+    return np.asarray(image, dtype=np.uint8)
