@@ -121,7 +121,7 @@ def resize_crop(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np
     """
     if image.shape[:2] == (height, width):
         return np.ascontiguousarray(image)
-    # Averaging keeps thin stripes from aliasing where pixels are lost; where they are invented it makes blocks.
+    # Averaging keeps thin stripes from aliasing where pixels are lost; where they are made it gives blocks.
     grows = image.shape[0] < height or image.shape[1] < width
     method = cv2.INTER_LINEAR if grows else cv2.INTER_AREA
     return _uint8(cv2.resize(image, (width, height), interpolation=method))
@@ -147,7 +147,7 @@ def _is_cut_off(data: bytes) -> bool:
         return _PNG_END not in data
     if not data.startswith(b"\xff\xd8") or data.endswith(b"\xff\xd9"):
         return False
-    # Cameras append data after the end, and thumbnails in the EXIF data have ends of their own: walk the segments.
+    # Cameras append data after the end, and a thumbnail in the EXIF data has its own: walk the segments.
     position = 2
     while marker := _JPEG_MARKER.search(data, position):
         if marker[1][0] == _JPEG_END:
