@@ -1,8 +1,8 @@
 """What a model file says about itself, and which models come with the package.
 
 The contract: input `images`, uint8 (batch, height, width, 3), RGB; output `embeddings`, float32 (batch, dim),
-unit rows. Scaling, mean, deviation and the L2 norm are inside the graph; everything else a user must know is in
-the file's metadata, so a model is one file and nothing is guessed from its name.
+unit rows. Scaling, mean, deviation and the L2 norm are inside the graph; all else that a user must know is in
+the metadata, so a model is one file and nothing is guessed from its name.
 """
 
 import difflib
