@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autoreid_deploy.errors import DeviceError, InputError, MissingExtraError, ModelError
+from autoreid_deploy.errors import DeviceError, MissingExtraError, ModelError
 from autoreid_deploy.model import ModelSpec
 
 PROVIDERS = {
@@ -21,8 +21,8 @@ PROVIDERS = {
 class ModelSession:
     """One ONNX Runtime session that keeps the model contract.
 
-    Several threads may call `run` at once. The session itself uses one thread, because threads that each decode
-    and run small batches fill the cores better than one batch that is split over all of them.
+    Several threads may call `run` at once. The session itself uses one thread, because threads that each
+    decode and run small batches fill the cores better than one batch that is split over all of them.
 
     Args:
         path: the model file.
@@ -44,8 +44,8 @@ class ModelSession:
         came = self._session.get_providers()
         if came[0] != provider[0]:
             raise DeviceError(
-                f"device {device!r} was asked for, but {provider[0]} did not come up and the session would run on "
-                f"{came[0]}; see ONNX Runtime's log, or choose device 'cpu'"
+                f"device {device!r} was asked for, but {provider[0]} did not come up and the session would run "
+                f"on {came[0]}; see ONNX Runtime's log, or choose device 'cpu'"
             )
         self.spec = ModelSpec.from_metadata(self._session.get_modelmeta().custom_metadata_map, str(path))
         self._check_signature(str(path))
@@ -64,13 +64,12 @@ class ModelSession:
         return rows
 
     def _check_signature(self, source: str) -> None:
-        """Compare the declared input and output with the contract; an open size is left to `_check_answer`."""
-        spec = self.spec
-        shapes = ("batch", spec.height, spec.width, 3), ("batch", spec.dim)
-        expected = ("images", "tensor(uint8)", shapes[0]), ("embeddings", "tensor(float)", shapes[1])
+        """Compare what the file declares with the contract; an open size is left to `_check_answer`."""
+        images = ("images", "tensor(uint8)", ("batch", self.spec.height, self.spec.width, 3))
+        embeddings = ("embeddings", "tensor(float)", ("batch", self.spec.dim))
         for kind, wanted, nodes in (
-            ("input", expected[0], self._session.get_inputs()),
-            ("output", expected[1], self._session.get_outputs()),
+            ("input", images, self._session.get_inputs()),
+            ("output", embeddings, self._session.get_outputs()),
         ):
             came = [(node.name, node.type, tuple(node.shape)) for node in nodes]
             if len(came) != 1 or not _agrees(wanted, came[0]):
@@ -89,7 +88,8 @@ class ModelSession:
             raise ModelError(f"{source}: fails on a batch of two crops: {_first_line(error)}") from error
         if rows.shape != (2, spec.dim):
             raise ModelError(
-                f"{source}: breaks the model contract: two crops should give rows of {(2, spec.dim)}, gave {rows.shape}"
+                f"{source}: breaks the model contract: two crops should give rows of {(2, spec.dim)}, "
+                f"gave {rows.shape}"
             )
         lengths = np.linalg.norm(rows, axis=1)
         if not np.allclose(lengths, 1, atol=1e-3):
@@ -127,8 +127,8 @@ def _provider(device: str) -> tuple[str, dict[str, str]]:
         extra = {"cuda": "gpu", "tensorrt": "gpu"}.get(kind)
         advice = f"install it with: pip install 'autoreid-deploy[{extra}]', or " if extra else ""
         raise DeviceError(
-            f"device {device!r} is not offered by the installed ONNX Runtime, which has {', '.join(offered)}; "
-            f"{advice}choose another device"
+            f"device {device!r} is not offered by the installed ONNX Runtime, "
+            f"which has {', '.join(offered)}; {advice}choose another device"
         )
     return PROVIDERS[kind], {"device_id": number} if number else {}
 
@@ -150,10 +150,8 @@ def _agrees(wanted: tuple[str, str, Sequence[Any]], came: tuple[str, str, Sequen
     """Compare name, type and shape; the batch must be open, any other size may be."""
     if wanted[:2] != came[:2] or len(wanted[2]) != len(came[2]) or isinstance(came[2][0], int):
         return False
-    return all(
-        size == known or not isinstance(size, int)
-        for known, size in zip(wanted[2][1:], came[2][1:], strict=True)
-    )
+    sizes = zip(wanted[2][1:], came[2][1:], strict=True)
+    return all(known == size or not isinstance(size, int) for known, size in sizes)
 
 
 def _describe(nodes: Sequence[tuple[str, str, Sequence[Any]]]) -> str:
