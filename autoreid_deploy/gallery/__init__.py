@@ -1,0 +1,5 @@
+"""The gallery: records and embeddings in SQLite, searched through FAISS, behind one front."""
+
+from autoreid_deploy.gallery.gallery import Gallery, GalleryInfo, Hit
+
+__all__ = ["Gallery", "GalleryInfo", "Hit"]

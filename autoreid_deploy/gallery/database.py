@@ -1,0 +1,196 @@
+"""The SQLite file of a gallery: made whole or not at all, opened with care, its errors said in one line.
+
+WAL and synchronous=FULL: what a transaction has acknowledged survives a killed process and a power cut.
+SQLite lets one writer in at a time; another waits `BUSY_SECONDS` and then gives up. Readers never wait.
+"""
+
+import contextlib
+import os
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from autoreid_deploy.errors import GalleryError
+
+FILE = "gallery.db"
+SCHEMA = 1
+BUSY_SECONDS = 5.0
+DAMAGED = "the index is damaged; move its folder away and build it anew with: reid-index build FOLDER"
+_APPLICATION = int.from_bytes(b"ARID", "big")
+
+_TABLES = (
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
+    # AUTOINCREMENT: an id is never given twice, so it means one embedding for ever.
+    """CREATE TABLE crop (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        path TEXT NOT NULL UNIQUE,
+        pid TEXT, camid TEXT, time REAL, tracklet TEXT,
+        size INTEGER, mtime_ns INTEGER, digest TEXT,
+        embedding BLOB NOT NULL)""",
+    "CREATE INDEX crop_pid ON crop (pid)",
+    "CREATE INDEX crop_camid ON crop (camid)",
+    "CREATE INDEX crop_digest ON crop (digest)",
+)
+
+
+class Database:
+    """An open `gallery.db`.
+
+    Attributes:
+        folder: where it lies.
+    """
+
+    def __init__(self, folder: Path, mode: str) -> None:
+        self.folder = folder
+        address = f"{(folder / FILE).absolute().as_uri()}?mode={mode}"
+        with self.plain_errors():
+            self._connection = sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+            # A path is bytes to the system and need not be UTF-8: this is the way back from `path_value`.
+            self._connection.text_factory = os.fsdecode
+            self.run("PRAGMA synchronous = FULL")
+
+    @classmethod
+    def create(cls, folder: Path, meta: Mapping[str, str]) -> "Database":
+        """Make the folder and the file. All tables come in one transaction: nothing is left half-made.
+
+        Raises:
+            GalleryError: there is a database already, or the folder cannot be written.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        database = cls(folder, "rwc")
+        try:
+            with database.write():
+                if database.scalar("PRAGMA user_version"):
+                    raise GalleryError(f"{folder}: there is an index already; open it instead")
+                for statement in _TABLES:
+                    database.run(statement)
+                for pair in {"created": str(time.time()), **meta}.items():
+                    database.run("INSERT INTO meta VALUES (?, ?)", pair)
+                database.run(f"PRAGMA application_id = {_APPLICATION}")
+                database.run(f"PRAGMA user_version = {SCHEMA}")
+            with database.plain_errors():
+                database.run("PRAGMA journal_mode = WAL")
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    @classmethod
+    def open(cls, folder: Path) -> "Database":
+        """Open what `create` made.
+
+        Raises:
+            GalleryError: there is none, it is damaged, or a newer version of this package wrote it.
+        """
+        if not cls.exists(folder):
+            raise GalleryError(f"there is no index at {folder}; make one with: reid-index build FOLDER")
+        database = cls(folder, "rw")
+        try:
+            database._connection.execute("SELECT count(*) FROM sqlite_master")
+        except sqlite3.OperationalError:
+            # A folder that can't be written has no room for the shared memory of a WAL. Nobody writes there
+            # now, so the file may be read as it is, unless a log beside it holds more.
+            if not os.access(folder, os.W_OK) and not (folder / f"{FILE}-wal").exists():
+                database.close()
+                database = cls(folder, "ro&immutable=1")
+        except sqlite3.DatabaseError:
+            pass  # damaged: the check below meets it again and says so
+        try:
+            database._check_header()
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    @staticmethod
+    def exists(folder: Path) -> bool:
+        """Say whether the folder holds a database; a creation that died before its first byte made none."""
+        try:
+            return (folder / FILE).stat().st_size > 0
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+
+    def _check_header(self) -> None:
+        with self.plain_errors():
+            application = self.scalar("PRAGMA application_id")
+            schema = self.scalar("PRAGMA user_version")
+        if application != _APPLICATION:
+            raise GalleryError(f"{self.folder / FILE}: not the file of an index; choose another folder")
+        if schema > SCHEMA:
+            raise GalleryError(
+                f"{self.folder}: the index has schema {schema}, this version reads up to {SCHEMA}; "
+                "upgrade with: pip install -U autoreid-deploy"
+            )
+
+    def close(self) -> None:
+        """Close the file; the last one to do so folds the log into it."""
+        self._connection.close()
+
+    def run(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+        """Run one statement."""
+        return self._connection.execute(statement, values)
+
+    def scalar(self, statement: str, values: Sequence[Any] = ()) -> Any:
+        """Run a query for one value."""
+        return self.run(statement, values).fetchone()[0]
+
+    def changes(self) -> int:
+        """Count the rows changed since the file was opened."""
+        return self._connection.total_changes
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[None]:
+        """Keep all of what happens inside or none; inside another `write` it is part of that."""
+        with self.plain_errors():
+            if self._connection.in_transaction:
+                yield
+                return
+            self.run("BEGIN IMMEDIATE")
+            with self._end("COMMIT"):
+                yield
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[int]:
+        """Read one state for as long as this lasts; gives a number that changes with others' writes."""
+        with self.plain_errors():
+            self.run("BEGIN")
+            with self._end("ROLLBACK"):
+                self.scalar("SELECT count(*) FROM meta")  # the first read takes the snapshot, not BEGIN
+                yield self.scalar("PRAGMA data_version")
+
+    @contextlib.contextmanager
+    def _end(self, statement: str) -> Iterator[None]:
+        try:
+            yield
+            self.run(statement)
+        except BaseException:
+            if self._connection.in_transaction:
+                self.run("ROLLBACK")
+            raise
+
+    @contextlib.contextmanager
+    def plain_errors(self) -> Iterator[None]:
+        """Turn SQLite's errors into one line each that says what to do."""
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            raise GalleryError(f"{self.folder}: {_explain(str(error))}") from error
+
+
+def path_value(path: Path) -> bytes:
+    """Write a path for `CAST(? AS TEXT)`, absolute; SQLite keeps bytes that are not UTF-8 as they are."""
+    return os.fsencode(os.path.abspath(path))  # noqa: PTH100  (resolve() would follow the user's links)
+
+
+def _explain(error: str) -> str:
+    """Say what an error of SQLite means to the user; a damaged file keeps SQLite's words in brackets."""
+    causes = {
+        "locked": "another process is writing to the index; wait for it to end and try again",
+        "full": "the disk is full; what was kept is safe, so free some space and run the same command again",
+        "disk I/O": "the disk is full or failing; what was kept is safe, so mend that and try again",
+        "readonly": "the index is read-only here; check the rights of its folder",
+        "unable to open": "the index can't be opened here; check the rights of its folder",
+    }
+    return next((text for words, text in causes.items() if words in error), f"{DAMAGED} ({error})")
