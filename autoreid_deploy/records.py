@@ -161,7 +161,7 @@ def _check_header(source: Path, header: list[str]) -> None:
         raise InputError(f"{source}: expected the header {expected}, got {','.join(header) or 'nothing'}")
     for column in header:
         if column not in COLUMNS:
-            close = difflib.get_close_matches(column, COLUMNS, 1)
+            close = difflib.get_close_matches(column, COLUMNS, 1, cutoff=0.5)
             hint = f"; did you mean {close[0]}?" if close else ""
             raise InputError(f"{source}: expected the header {expected}, got a column {column!r}{hint}")
 
