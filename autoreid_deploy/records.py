@@ -64,12 +64,32 @@ def scan(source: str | Path, *, names: str = "auto") -> list[Record]:
         paths = find_crops(source)
         if not paths:
             raise InputError(f"{source}: expected a folder of pictures, found none in it")
-        return _read_names(paths, names)
+        return read_names(paths, names=names)
     if not source.exists():
         raise InputError(f"{source}: no such folder or CSV file")
     if source.suffix.lower() != ".csv":
         raise InputError(f"{source}: expected a folder or a .csv file, got another file; give its folder")
     return list(_read_csv(source))
+
+
+def read_names(paths: list[Path], *, names: str = "auto") -> list[Record]:
+    """Read what file names tell; `names` as in `scan`.
+
+    >>> read_names([Path("0002_c1s1_000451_03.jpg")])[0].pid
+    '0002'
+
+    Raises:
+        InputError: a file does not follow the layout asked for.
+    """
+    if names == "auto":
+        whole = (name for name in ("cuhk01", "cuhk03") if _misfit(paths, name) is None)
+        names = next(whole, "auto")
+    elif names != "plain" and (complaint := _misfit(paths, names)):
+        raise InputError(complaint)
+    if names == "plain":
+        return [Record(path) for path in paths]
+    parse = _PARSERS.get(names, _market)
+    return [Record(path, *(parse(path.stem) or (None, None))) for path in paths]
 
 
 def read_ids(path: str | Path) -> frozenset[str]:
@@ -107,18 +127,6 @@ def _cuhk03(stem: str) -> tuple[str, str] | None:
 
 
 _PARSERS: dict[str, _Parser] = {"market": _market, "cuhk01": _cuhk01, "cuhk03": _cuhk03}
-
-
-def _read_names(paths: list[Path], names: str) -> list[Record]:
-    if names == "auto":
-        whole = (name for name in ("cuhk01", "cuhk03") if _misfit(paths, name) is None)
-        names = next(whole, "auto")
-    elif names != "plain" and (complaint := _misfit(paths, names)):
-        raise InputError(complaint)
-    if names == "plain":
-        return [Record(path) for path in paths]
-    parse = _PARSERS.get(names, _market)
-    return [Record(path, *(parse(path.stem) or (None, None))) for path in paths]
 
 
 def _misfit(paths: list[Path], names: str) -> str | None:
