@@ -44,7 +44,7 @@ class ModelSession:
         came = self._session.get_providers()
         if came[0] != provider[0]:
             raise DeviceError(
-                f"device {device!r} was asked for, but {provider[0]} did not come up and the session would run "
+                f"device {device!r} was asked for, but {provider[0]} did not come up and it would all run "
                 f"on {came[0]}; see ONNX Runtime's log, or choose device 'cpu'"
             )
         self.spec = ModelSpec.from_metadata(self._session.get_modelmeta().custom_metadata_map, str(path))

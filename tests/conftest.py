@@ -1,6 +1,8 @@
 """What many tests share: a real model file built without torch, and a folder of drawn crops."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +35,15 @@ def write_tiny_model(
     input_type: int = TensorProto.UINT8,
     input_name: str = "images",
     output_name: str = "embeddings",
-    height: int = HEIGHT,
     dim: int = DIM,
     batch: int | str = "batch",
+    unit_rows: bool = True,
+    open_sizes: bool = False,
     seed: int = 0,
 ) -> Path:
     """Write a model of the contract: colours averaged over an 8 x 4 grid, mixed by a fixed matrix, unit rows.
 
-    The keywords break the contract on purpose; `seed` makes another model of the same kind.
+    Most keywords break the contract on purpose; `seed` makes another model of the same kind.
     """
     mix = np.random.default_rng(seed).normal(size=(96, dim)).astype(np.float32)
     nodes = [
@@ -50,19 +53,23 @@ def write_tiny_model(
         helper.make_node("Flatten", ["grid"], ["flat"]),
         helper.make_node("Sub", ["flat", "middle"], ["centred"]),
         helper.make_node("MatMul", ["centred", "mix"], ["mixed"]),
-        helper.make_node("ReduceL2", ["mixed"], ["length"], axes=[1], keepdims=1),
-        helper.make_node("Div", ["mixed", "length"], [output_name]),
     ]
+    if unit_rows:
+        nodes.append(helper.make_node("ReduceL2", ["mixed"], ["length"], axes=[1], keepdims=1))
+        nodes.append(helper.make_node("Div", ["mixed", "length"], [output_name]))
+    else:
+        nodes.append(helper.make_node("Identity", ["mixed"], [output_name]))
+    sizes = ["height", "width", "dim"] if open_sizes else [HEIGHT, WIDTH, dim]
     graph = helper.make_graph(
         nodes,
         "tiny",
-        [helper.make_tensor_value_info(input_name, input_type, [batch, height, WIDTH, 3])],
-        [helper.make_tensor_value_info(output_name, TensorProto.FLOAT, [batch, dim])],
+        [helper.make_tensor_value_info(input_name, input_type, [batch, *sizes[:2], 3])],
+        [helper.make_tensor_value_info(output_name, TensorProto.FLOAT, [batch, sizes[2]])],
         # 110.3 is no mean that a plain picture can have exactly, so that no row has the length 0.
         [numpy_helper.from_array(np.float32(110.3), "middle"), numpy_helper.from_array(mix, "mix")],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    helper.set_model_props(model, TINY.to_metadata() if metadata is None else metadata)
+    helper.set_model_props(model, metadata or replace(TINY, dim=dim).to_metadata())
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, path)
     return path
@@ -111,6 +118,24 @@ def draw_crop(pid: int, camid: int, shot: int, height: int = 128, width: int = 6
     cv2.rectangle(image, (left, 28), (left + 28, 70), colours[0].tolist(), -1)
     cv2.rectangle(image, (left + 3, 71), (left + 25, 124), colours[1].tolist(), -1)
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+
+
+@pytest.fixture(scope="session")
+def drawn_crops() -> np.ndarray:
+    """(12, 128, 64, 3) uint8, RGB: people 1 to 6 seen by cameras 1 and 2."""
+    return np.stack([draw_crop(pid, camid, shot=1) for pid in range(1, 7) for camid in (1, 2)])
+
+
+@pytest.fixture
+def without_rights() -> Iterator[None]:
+    """Take root's rights away, so that a file of mode 0 can't be read even where the tests run as root."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
 
 
 @pytest.fixture
