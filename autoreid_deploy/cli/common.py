@@ -8,14 +8,19 @@ import errno
 import io
 import json
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from autoreid_deploy.errors import ReidError
+from autoreid_deploy.errors import ModelError, ReidError
+
+if TYPE_CHECKING:
+    from autoreid_deploy.embedder import Embedder
+    from autoreid_deploy.gallery import Gallery
 
 DEFAULT_INDEX = "./.reid"
 
@@ -29,6 +34,10 @@ index_option = click.option(
     help="Folder that holds the index.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+
+device_option = click.option(
+    "--device", default="cpu", show_default=True, help="cpu, cuda, cuda:N, openvino or tensorrt."
+)
 
 
 class Stopped(click.ClickException):
@@ -111,3 +120,44 @@ def progress(total: int | None, unit: str = "crops") -> Iterator[Callable[[int],
     # disable=None: tqdm itself keeps quiet where stderr is not a terminal.
     with tqdm(total=total, unit=f" {unit}", bar_format=shape, disable=None, file=sys.stderr) as bar:
         yield bar.update
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    """Count things in words.
+
+    >>> plural(1, "crop"), plural(1200, "crop")
+    ('1 crop', '1,200 crops')
+    """
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def to_index(folder: Path) -> str:
+    """Give the option that a suggested command needs to reach this index; none for the default one."""
+    return "" if folder == Path(DEFAULT_INDEX) else f" --index {shlex.quote(str(folder))}"
+
+
+def load_model(gallery: "Gallery", model: str | None, device: str) -> "Embedder":
+    """Load the model that a gallery was built with.
+
+    Args:
+        gallery: open.
+        model: another place to look for it; None means where it was when the gallery was built.
+        device: where to run it.
+
+    Raises:
+        ModelError: it is gone or unreadable.
+        ModelMismatchError: what lies there is another model.
+    """
+    from autoreid_deploy.embedder import Embedder
+
+    try:
+        embedder = Embedder.load(model or gallery.model, device=device)
+    except ModelError as error:
+        if model:
+            raise
+        raise ModelError(
+            f"the index was built with {gallery.model_id}, which can't be loaded any more: {error}; "
+            "if it lies elsewhere now, say where with --model FILE"
+        ) from error
+    gallery.check_model(embedder.id)
+    return embedder

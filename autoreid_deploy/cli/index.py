@@ -1,0 +1,287 @@
+"""`reid-index`: build an index of crops and look after it."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from autoreid_deploy.cli.common import (
+    Stopped,
+    device_option,
+    entry_point,
+    index_option,
+    json_option,
+    load_model,
+    plural,
+    print_json,
+    progress,
+    shown,
+    to_index,
+)
+from autoreid_deploy.cli.doctor import doctor
+from autoreid_deploy.errors import CropError, InputError
+
+if TYPE_CHECKING:
+    from autoreid_deploy.embedder import Embedder
+    from autoreid_deploy.gallery import Gallery
+    from autoreid_deploy.gallery.intake import Tally
+    from autoreid_deploy.records import Record
+
+names_option = click.option(
+    "--names",
+    type=click.Choice(["auto", "market", "cuhk01", "cuhk03", "plain"]),
+    default="auto",
+    show_default=True,
+    help="How file names tell person and camera.",
+)
+strict_option = click.option("--strict", is_flag=True, help="Stop at the first crop that can't be read.")
+
+
+@click.group(
+    epilog="""\b
+Examples:
+  reid-index build gallery/
+  reid-index info
+  reid-index doctor
+Then ask it:
+  reid-query img.jpg"""
+)
+def cli() -> None:
+    """Build an index of person crops, and look after it."""
+
+
+@cli.command(
+    epilog="""\b
+Examples:
+  reid-index build gallery/                  embed what is new, skip what is known
+  reid-index build crops.csv                 path,pid,camid[,time,tracklet]
+  reid-index build market/ --names market --index ./market.reid
+Ctrl-C keeps what is done; the same command goes on from there."""
+)
+@click.argument("source", metavar="FOLDER", type=click.Path(path_type=Path))
+@index_option
+@click.option("--model", help="A bundled model or an .onnx file.  [default: the index's own, or autoreid-s]")
+@names_option
+@device_option
+@strict_option
+@json_option
+def build(
+    source: Path, index: Path, model: str | None, names: str, device: str, strict: bool, as_json: bool
+) -> None:
+    """Embed the crops of a FOLDER or a CSV file into the index; crops it knows are skipped."""
+    from autoreid_deploy.records import scan
+
+    _take_in(scan(source, names=names), index, model, device, strict=strict, as_json=as_json)
+
+
+@cli.command(
+    epilog="""\b
+Examples:
+  reid-index add new/0007_c2_001.jpg
+  reid-index add camera5/ camera6/"""
+)
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@index_option
+@names_option
+@device_option
+@strict_option
+@json_option
+def add(paths: tuple[Path, ...], index: Path, names: str, device: str, strict: bool, as_json: bool) -> None:
+    """Embed crops, folders or CSV files into an index that is there already."""
+    from autoreid_deploy.gallery import Gallery
+    from autoreid_deploy.records import read_names, scan
+
+    Gallery.open(index).close()
+    crops = [path for path in paths if path.suffix.lower() != ".csv" and not path.is_dir()]
+    records = read_names(crops, names=names)
+    for path in paths:
+        if path not in crops:
+            records += scan(path, names=names)
+    _take_in(records, index, None, device, strict=strict, as_json=as_json)
+
+
+def _take_in(
+    records: "list[Record]", index: Path, model: str | None, device: str, *, strict: bool, as_json: bool
+) -> None:
+    from autoreid_deploy.gallery.intake import Intake
+
+    embedder, gallery = _open_or_create(index, model, device)
+    with embedder, gallery:
+        start = time.monotonic()
+        with progress(len(records)) as advance:
+            intake = Intake(gallery, embedder, strict=strict, advance=advance)
+            try:
+                tally = intake.take(records)
+            except KeyboardInterrupt:
+                raise Stopped(
+                    f"stopped; {plural(len(gallery), 'crop')} safe in {index}; "
+                    "run the same command again to go on"
+                ) from None
+            except CropError as error:
+                raise InputError(
+                    f"{error}; --strict stops here, {len(gallery):,} crops are kept in {index}"
+                ) from error
+        _report(gallery, tally, len(records), time.monotonic() - start, as_json)
+
+
+def _open_or_create(index: Path, model: str | None, device: str) -> "tuple[Embedder, Gallery]":
+    """Load the model and open the index, which is made only when all else is in order."""
+    from autoreid_deploy.embedder import Embedder
+    from autoreid_deploy.gallery import Gallery
+    from autoreid_deploy.model import DEFAULT_MODEL, bundled_models
+
+    if Gallery.exists(index):
+        gallery = Gallery.open(index)
+        return load_model(gallery, model, device), gallery
+    model = model or DEFAULT_MODEL
+    embedder = Embedder.load(model, device=device)
+    origin = model if model in bundled_models() else str(Path(model).absolute())
+    return embedder, Gallery.create(index, model_id=embedder.id, dim=embedder.spec.dim, model=origin)
+
+
+def _report(gallery: "Gallery", tally: "Tally", given: int, seconds: float, as_json: bool) -> None:
+    folder, crops = gallery.store.folder, len(gallery)
+    gone = len(_missing(gallery))
+    for path, reason in tally.failures[:10]:
+        click.echo(f"unreadable: {shown(path)}: {shown(reason)}", err=True)
+    if len(tally.failures) > 10:
+        click.echo(f"unreadable: and {len(tally.failures) - 10:,} more (--json lists them all)", err=True)
+    if as_json:
+        print_json(
+            {
+                "index": folder,
+                "model_id": gallery.model_id,
+                "crops": crops,
+                "embedded": tally.embedded,
+                "copied": tally.copied,
+                "unchanged": tally.unchanged,
+                "gone": gone,
+                "unreadable": [{"path": path, "reason": reason} for path, reason in tally.failures],
+                "seconds": round(seconds, 3),
+            }
+        )
+    else:
+        parts = {
+            "embedded": tally.embedded,
+            "copied from the same content": tally.copied,
+            "known already": tally.unchanged,
+            "unreadable": len(tally.failures),
+        }
+        told = ", ".join(f"{count:,} {what}" for what, count in parts.items() if count)
+        rate = f" ({tally.embedded / seconds:,.0f} crops/s)" if tally.embedded else ""
+        click.echo(f"{plural(crops, 'crop')} in {folder}: {told}{rate}")
+        if gone:
+            click.echo(
+                f"{plural(gone, 'crop')} of the index no longer on disk; to drop: "
+                f"reid-index remove --missing{to_index(folder)}"
+            )
+    if not crops:
+        raise InputError(f"none of the {plural(given, 'crop')} could be read, the index {folder} is empty")
+
+
+def _missing(gallery: "Gallery") -> list[Path]:
+    """List the crops whose file is gone; one that merely can't be looked at is not."""
+    missing = []
+    for path in gallery.known():
+        try:
+            path.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            missing.append(path)
+        except OSError:
+            pass
+    return missing
+
+
+@cli.command(
+    epilog="""\b
+Examples:
+  reid-index remove gallery/0007_c2_001.jpg
+  reid-index remove camera5/            all below that folder
+  reid-index remove --pid 0007          all crops of a person
+  reid-index remove --missing           what is no longer on disk"""
+)
+@click.argument("paths", metavar="[PATH]...", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--pid", "pids", multiple=True, help="Remove all crops of this person.")
+@click.option("--missing", is_flag=True, help="Remove crops whose file is gone.")
+@index_option
+@json_option
+def remove(paths: tuple[Path, ...], pids: tuple[str, ...], missing: bool, index: Path, as_json: bool) -> None:
+    """Remove crops from the index; no picture is deleted."""
+    from autoreid_deploy.gallery import Gallery
+
+    if not (paths or pids or missing):
+        raise click.UsageError("say what to remove: PATH..., --pid or --missing")
+    with Gallery.open(index) as gallery:
+        with gallery.store.write():  # all of it or nothing
+            removed = 0
+            for path in paths:
+                removed += _found(gallery.remove(paths=[path]), f"{path} or anything below it")
+            for pid in pids:
+                removed += _found(gallery.remove(pids=[pid]), f"person {pid}")
+            if missing:
+                removed += gallery.remove(paths=_missing(gallery))
+        crops = len(gallery)
+    if as_json:
+        print_json({"index": index, "removed": removed, "crops": crops})
+    else:
+        click.echo(f"{plural(removed, 'crop')} removed, {crops:,} left in {index}")
+
+
+def _found(count: int, what: str) -> int:
+    if not count:
+        raise InputError(f"the index has no crop of {what}; nothing was removed")
+    return count
+
+
+@cli.command(epilog="\b\nExamples:\n  reid-index info\n  reid-index info --json | jq .cameras")
+@index_option
+@json_option
+def info(index: Path, as_json: bool) -> None:
+    """Say what the index holds, and what its model was trained on."""
+    from autoreid_deploy.errors import ReidError
+    from autoreid_deploy.gallery import Gallery
+
+    with Gallery.open(index) as gallery:
+        facts = gallery.info()
+        try:
+            with load_model(gallery, None, "cpu") as embedder:
+                spec, trouble = embedder.spec, None
+        except ReidError as error:
+            spec, trouble = None, str(error)
+    values = {**asdict(facts), "model_error": trouble}
+    if spec:
+        sets = spec.training.get("data", [])
+        values |= {"height": spec.height, "width": spec.width, "terms": spec.terms, "training_data": sets}
+    if as_json:
+        print_json(values)
+        return
+    made = datetime.fromtimestamp(facts.created).strftime("%Y-%m-%d %H:%M")
+    lines = {
+        "index": f"{index} ({facts.bytes / 2**20:.1f} MiB, schema {facts.schema}, made {made})",
+        "crops": f"{facts.crops:,} of {plural(facts.people, 'known person', 'known people')}",
+        "cameras": ", ".join(f"{name}: {count:,} crops" for name, count in facts.cameras.items())
+        or "none known",
+        "model": f"{facts.model_id}, rows of {facts.dim} numbers",
+    }
+    if spec:
+        lines["input"] = f"{spec.height}x{spec.width}"
+        lines["terms"] = spec.terms
+        lines["trained on"] = "; ".join(_training_set(data) for data in sets) or "not told"
+    else:
+        lines["trouble"] = str(trouble)
+    for name, text in lines.items():
+        click.echo(f"{name:<11}{shown(text)}")
+
+
+def _training_set(data: Mapping[str, Any]) -> str:
+    """Describe one entry of a model's training data: name (people, crops, terms)."""
+    counts = [f"{data[what]:,} {what}" for what in ("people", "crops") if what in data]
+    return f"{data.get('name', '?')} ({', '.join([*counts, *filter(None, [data.get('terms')])])})"
+
+
+cli.add_command(doctor)
+main = entry_point(cli)
