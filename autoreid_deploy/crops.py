@@ -6,6 +6,7 @@ Training, evaluation and the embedder all call these functions, so a picture mea
 import io
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".
 # A larger picture (8192 x 8192 is the limit) is refused before it is decoded: 192 MiB of pixels are no crop.
 MAX_PIXELS = 2**26
 
-# The end of a JPEG's scan: a marker that is neither a stuffed 0xff, nor a restart, nor fill.
+_JPEG_START = b"\xff\xd8"
+# What begins a segment, as opposed to a stuffed 0xff in the pixels, a restart or fill.
 _JPEG_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])", re.DOTALL)
+_JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_END = 0xD9
 _PNG_END = b"IEND\xaeB`\x82"  # the last chunk's name with its checksum, which is the same in every file
 
@@ -134,6 +137,12 @@ def _refuse(error: OSError) -> None:
 
 def _header_size(data: bytes) -> tuple[int, int]:
     """Read (width, height) from the header; (-1, -1) where the format is unknown."""
+    if data.startswith(_JPEG_START):
+        # The size that imagesize would find: 3 us instead of 40, of the 70 that decoding a usual crop takes.
+        for marker, start in _jpeg_segments(data):
+            if marker in _JPEG_FRAMES:
+                height, width = data[start + 3 : start + 5], data[start + 5 : start + 7]
+                return int.from_bytes(width, "big"), int.from_bytes(height, "big")
     try:
         width, height = imagesize.get(io.BytesIO(data))
     except Exception:  # whatever a parser makes of a broken header, the decoder has the last word
@@ -145,15 +154,19 @@ def _is_cut_off(data: bytes) -> bool:
     """Tell whether a JPEG or PNG lacks its end; the decoder would fill the rest with grey and say nothing."""
     if data.startswith(b"\x89PNG"):
         return _PNG_END not in data
-    if not data.startswith(b"\xff\xd8") or data.endswith(b"\xff\xd9"):
+    if not data.startswith(_JPEG_START) or data.endswith(b"\xff\xd9"):
         return False
-    # Cameras append data after the end, and a thumbnail in the EXIF data has its own: walk the segments.
-    position = 2
-    while marker := _JPEG_MARKER.search(data, position):
-        if marker[1][0] == _JPEG_END:
-            return False
-        position = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2], "big")
-    return True
+    # Cameras append data after the end, and a thumbnail in the EXIF data has its own: look at the markers.
+    return all(marker != _JPEG_END for marker, _ in _jpeg_segments(data))
+
+
+def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
+    """Walk from segment to segment: (marker, where the segment's length and content start)."""
+    position = len(_JPEG_START)
+    while found := _JPEG_MARKER.search(data, position):
+        start = found.end()
+        yield found[1][0], start
+        position = start + int.from_bytes(data[start : start + 2], "big")
 
 
 def _uint8(image: Any) -> NDArray[np.uint8]:

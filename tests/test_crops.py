@@ -152,6 +152,16 @@ def test_a_huge_picture_is_refused_before_it_is_decoded(monkeypatch):
         decode(huge, "x")
 
 
+@pytest.mark.parametrize("options", [(), (cv2.IMWRITE_JPEG_PROGRESSIVE, 1)])
+def test_a_huge_jpeg_is_refused_before_it_is_decoded(picture, monkeypatch, options):
+    small = encode(picture, ".jpg", *options)
+    size = struct.pack(">HH", 40, 20)
+    assert small.count(size) == 1
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("decoded"))
+    with pytest.raises(CropError, match="20000x10000"):
+        decode(small.replace(size, struct.pack(">HH", 10_000, 20_000)), "x")
+
+
 def test_a_large_photograph_is_still_read():
     assert decode(png(8_000, 6_000, 1, bytes(6_000 * 1_001)), "x").shape == (6_000, 8_000, 3)
 
