@@ -185,7 +185,7 @@ h1 { font-size: 1.4rem; margin: 0 0 .25rem; }
 section { display: grid; grid-template-columns: 10.5rem 1fr; gap: 2rem; padding: 1.5rem 0;
   border-top: 1px solid color-mix(in srgb, var(--pale) 35%, transparent); }
 ol { list-style: none; margin: 0; padding: 0; display: grid; gap: 1rem;
-  grid-template-columns: repeat(auto-fill, minmax(7.5rem, 1fr)); }
+  grid-template-columns: repeat(auto-fill, minmax(7.5rem, 1fr)); align-content: start; }
 li { display: grid; }
 @media (max-width: 36rem) { section { grid-template-columns: 1fr; } .query { max-width: 10.5rem; } }
 figure { margin: 0; border-radius: 8px; overflow: hidden; background: var(--card); border: 4px solid; }
