@@ -7,7 +7,6 @@ SQLite lets one writer in at a time; another waits `BUSY_SECONDS` and then gives
 import contextlib
 import os
 import sqlite3
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -49,7 +48,6 @@ class Database:
             self._connection = sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
             # A path is bytes to the system and need not be UTF-8: this is the way back from `path_value`.
             self._connection.text_factory = os.fsdecode
-            self.run("PRAGMA synchronous = FULL")
 
     @classmethod
     def create(cls, folder: Path, meta: Mapping[str, str]) -> "Database":
@@ -66,12 +64,13 @@ class Database:
                     raise GalleryError(f"{folder}: there is an index already; open it instead")
                 for statement in _TABLES:
                     database.run(statement)
-                for pair in {"created": str(time.time()), **meta}.items():
+                for pair in meta.items():
                     database.run("INSERT INTO meta VALUES (?, ?)", pair)
                 database.run(f"PRAGMA application_id = {_APPLICATION}")
                 database.run(f"PRAGMA user_version = {SCHEMA}")
             with database.plain_errors():
                 database.run("PRAGMA journal_mode = WAL")
+                database.run("PRAGMA synchronous = FULL")
         except BaseException:
             database.close()
             raise
@@ -87,22 +86,29 @@ class Database:
         if not cls.exists(folder):
             raise GalleryError(f"there is no index at {folder}; make one with: reid-index build FOLDER")
         database = cls(folder, "rw")
-        try:
-            database._connection.execute("SELECT count(*) FROM sqlite_master")
-        except sqlite3.OperationalError:
-            # A folder that can't be written has no room for the shared memory of a WAL. Nobody writes there
-            # now, so the file may be read as it is, unless a log beside it holds more.
-            if not os.access(folder, os.W_OK) and not (folder / f"{FILE}-wal").exists():
-                database.close()
-                database = cls(folder, "ro&immutable=1")
-        except sqlite3.DatabaseError:
-            pass  # damaged: the check below meets it again and says so
+        if database._lacks_room():
+            database.close()
+            database = cls(folder, "ro&immutable=1")
         try:
             database._check_header()
         except BaseException:
             database.close()
             raise
         return database
+
+    def _lacks_room(self) -> bool:
+        """Say whether the folder is read-only: a WAL's shared memory can't be made there, a read as-is can.
+
+        Not where a log lies beside the file, which means that somebody is writing after all.
+        """
+        try:
+            self.scalar("SELECT count(*) FROM sqlite_master")
+        except sqlite3.OperationalError as error:
+            blocked = any(words in str(error) for words in ("readonly", "unable to open"))
+            return blocked and not (self.folder / f"{FILE}-wal").exists()
+        except sqlite3.DatabaseError:
+            pass  # damaged; the next look at it says so
+        return False
 
     @staticmethod
     def exists(folder: Path) -> bool:
@@ -123,6 +129,8 @@ class Database:
                 f"{self.folder}: the index has schema {schema}, this version reads up to {SCHEMA}; "
                 "upgrade with: pip install -U autoreid-deploy"
             )
+        with self.plain_errors():
+            self.run("PRAGMA synchronous = FULL")  # the default, but not in every build of SQLite
 
     def close(self) -> None:
         """Close the file; the last one to do so folds the log into it."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from autoreid_deploy.errors import InputError, ModelMismatchError
-from autoreid_deploy.gallery.database import SCHEMA
+from autoreid_deploy.gallery.database import SCHEMA, Database
 from autoreid_deploy.gallery.index import ExactIndex
 from autoreid_deploy.gallery.store import Stamp, Store, Stored
 from autoreid_deploy.records import DISTRACTOR, JUNK, Record
@@ -83,11 +83,9 @@ class Gallery:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        meta = store.meta()
-        self.model = meta["model"]
-        self.model_id = meta["model_id"]
-        self.dim = int(meta["dim"])
-        self._created = float(meta["created"])
+        self.model = store.meta.model
+        self.model_id = store.meta.model_id
+        self.dim = store.meta.dim
         self._index: ExactIndex | None = None
         self._version = -1
 
@@ -104,8 +102,7 @@ class Gallery:
         Raises:
             GalleryError: there is a gallery already, or it cannot be written.
         """
-        meta = {"model_id": model_id, "model": model, "dim": str(dim)}
-        return cls(Store.create(Path(folder), meta))
+        return cls(Store.create(Path(folder), model_id=model_id, model=model, dim=dim))
 
     @classmethod
     def open(cls, folder: str | Path, *, model_id: str | None = None) -> "Gallery":
@@ -123,6 +120,11 @@ class Gallery:
             store.close()
             raise
         return gallery
+
+    @staticmethod
+    def exists(folder: str | Path) -> bool:
+        """Say whether there is a gallery to open."""
+        return Database.exists(Path(folder))
 
     def check_model(self, model_id: str | None) -> None:
         """Refuse rows of another model; None is not checked.
@@ -267,5 +269,5 @@ class Gallery:
             cameras=self.store.counts("camid"),
             bytes=sum(file.stat().st_size for file in self.store.folder.iterdir() if file.is_file()),
             schema=SCHEMA,
-            created=self._created,
+            created=self.store.meta.created,
         )

@@ -5,7 +5,8 @@ Every method is one transaction unless it runs inside `with store.write():`, whi
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
@@ -39,22 +40,57 @@ class Stored:
     stamp: Stamp | None
 
 
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """What holds for all rows: the model that made them, their length, and when the store was made."""
+
+    model_id: str
+    model: str
+    dim: int
+    created: float
+
+
 class Store:
-    """The rows of an open database."""
+    """The rows of an open database.
+
+    Attributes:
+        folder: where it lies.
+        meta: what holds for all rows.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self.folder = database.folder
+        self.meta = self._read_meta()
 
     @classmethod
-    def create(cls, folder: Path, meta: Mapping[str, str]) -> "Store":
+    def create(cls, folder: Path, *, model_id: str, model: str, dim: int) -> "Store":
         """Make an empty store; see `Database.create`."""
+        meta = {"model_id": model_id, "model": model, "dim": str(dim), "created": str(time.time())}
         return cls(Database.create(folder, meta))
 
     @classmethod
     def open(cls, folder: Path) -> "Store":
         """Open what `create` made; see `Database.open`."""
-        return cls(Database.open(folder))
+        database = Database.open(folder)
+        try:
+            return cls(database)
+        except BaseException:
+            database.close()
+            raise
+
+    def _read_meta(self) -> Meta:
+        with self._database.plain_errors():
+            texts = dict(self._database.run("SELECT key, value FROM meta"))
+        try:
+            return Meta(
+                texts["model_id"], texts["model"], dim=int(texts["dim"]), created=float(texts["created"])
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise self._damaged("what is told about its model can't be read") from error
+
+    def _damaged(self, how: str) -> GalleryError:
+        return GalleryError(f"{self.folder}: {DAMAGED} ({how})")
 
     def close(self) -> None:
         """Close the file."""
@@ -67,11 +103,6 @@ class Store:
     def snapshot(self) -> contextlib.AbstractContextManager[int]:
         """Read one state for as long as this lasts; gives a number that changes with others' writes."""
         return self._database.snapshot()
-
-    def meta(self) -> dict[str, str]:
-        """Read what `create` was told, and `created` in seconds since the epoch."""
-        with self._database.plain_errors():
-            return dict(self._database.run("SELECT key, value FROM meta"))
 
     def count(self) -> int:
         """Count the crops."""
@@ -147,9 +178,14 @@ class Store:
             else:
                 cursors = (self._database.run(f"{query} WHERE id = ?", (int(id),)) for id in ids)
             for cursor in cursors:
-                for id, path, pid, camid, moment, tracklet, size, mtime_ns, digest in cursor:
-                    stamp = None if digest is None else Stamp(size, mtime_ns, digest)
-                    yield Stored(id, Record(Path(path), pid, camid, moment, tracklet), stamp)
+                yield from map(self._read_row, cursor)
+
+    def _read_row(self, row: tuple[Any, ...]) -> Stored:
+        id, path, pid, camid, moment, tracklet, size, mtime_ns, digest = row
+        if not isinstance(path, str) or not Path(path).is_absolute() or "\0" in path:
+            raise self._damaged("a path can't be read")
+        stamp = None if digest is None else Stamp(size, mtime_ns, digest)
+        return Stored(id, Record(Path(path), pid, camid, moment, tracklet), stamp)
 
     def embeddings(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Read all rows in order of id.
@@ -160,16 +196,16 @@ class Store:
         Raises:
             GalleryError: a row's length is wrong or it is not a unit row: the file is damaged.
         """
-        dim = int(self.meta()["dim"])
+        dim = self.meta.dim
         with self._database.plain_errors():
             pairs = self._database.run("SELECT id, embedding FROM crop ORDER BY id").fetchall()
-        if any(len(row) != 2 * dim for _, row in pairs):
-            raise GalleryError(f"{self.folder}: {DAMAGED} (an embedding has the wrong length)")
+        if not all(isinstance(row, bytes) and len(row) == 2 * dim for _, row in pairs):
+            raise self._damaged("an embedding has the wrong length")
         ids = np.array([id for id, _ in pairs], np.int64)
         blob = b"".join(row for _, row in pairs)
         rows = np.frombuffer(blob, "<f2").reshape(len(ids), dim).astype(np.float32)
         if not np.all(np.abs(np.linalg.norm(rows, axis=1) - 1) < 0.01):
-            raise GalleryError(f"{self.folder}: {DAMAGED} (an embedding is not a unit row)")
+            raise self._damaged("an embedding is not a unit row")
         return ids, rows
 
     def having(self, camids: Iterable[str]) -> NDArray[np.int64]:
