@@ -37,10 +37,12 @@ class ExactIndex:
         Returns:
             (Q, min(k, S)) distances in [0, 2] and ids.
         """
-        ids, flat = self._ids, self._flat
+        ids = self._ids if among is None else np.intersect1d(self._ids, among, assume_unique=True)
+        if not len(ids):
+            return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
+        flat = self._flat
         if among is not None:
             # Scanning just the rows that pass is exact, and quicker than telling FAISS which to skip.
-            ids = np.intersect1d(ids, among, assume_unique=True)
             flat = _flat(flat.reconstruct_batch(np.searchsorted(self._ids, ids)))
         similarity, position = flat.search(queries, min(k, len(ids)))
         distance = np.clip(1 - similarity, 0, 2)
