@@ -123,7 +123,7 @@ def model_id(name: str, path: Path) -> str:
 
 def _positive(metadata: Mapping[str, str], key: str, source: str) -> int:
     text = metadata[key]
-    if not (text.isascii() and text.isdecimal() and int(text) > 0):
+    if not (text.isdecimal() and int(text) > 0):
         raise ModelError(f"{source}: metadata {key!r} should be a positive whole number, is {text!r}")
     return int(text)
 

@@ -114,8 +114,11 @@ def test_a_png_is_refused_wherever_it_is_cut_off(picture):
             decode(whole[:length], "x")
 
 
-def test_what_follows_the_end_of_a_jpeg_does_no_harm(picture):
-    whole = encode(picture, ".jpg")
+@pytest.mark.parametrize(
+    "options", [(), (cv2.IMWRITE_JPEG_PROGRESSIVE, 1), (cv2.IMWRITE_JPEG_RST_INTERVAL, 1)]
+)
+def test_what_follows_the_end_of_a_jpeg_does_no_harm(picture, options):
+    whole = encode(picture, ".jpg", *options)
     assert np.array_equal(decode(whole + b"\0" * 9 + b"\xff\xda appended", "x"), decode(whole, "x"))
 
 
@@ -131,7 +134,7 @@ def test_the_end_of_a_thumbnail_is_not_the_end_of_the_picture(picture):
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"", "empty"),
+        (b"", "0 bytes"),
         (b"the quick brown fox", "not a picture"),
         (b"\xff\xd8\xff\xd9", "not a picture"),
         (b"\x89PNG\r\n\x1a\nIEND\xaeB`\x82", "not a picture"),
@@ -242,6 +245,13 @@ def names(folder, paths):
 def test_pictures_are_found_at_any_depth_in_order_and_by_suffix(tree):
     assert names(tree, find_crops(tree)) == ["0.webp", "a/1.jpeg", "a/deep/3.png", "b/2.JPG"]
     assert find_crops(str(tree)) == find_crops(tree)
+
+
+def test_pictures_of_one_folder_come_in_order(tmp_path):
+    shuffled = [f"{number:02d}.jpg" for number in np.random.default_rng(0).permutation(40)]
+    for name in shuffled:
+        (tmp_path / name).touch()
+    assert names(tmp_path, find_crops(tmp_path)) == sorted(shuffled)
 
 
 def test_hidden_files_and_folders_are_left_out(tree):
