@@ -246,5 +246,5 @@ def _bag(person: Person, pose: Pose) -> list[Tube]:
 
 def _dome(radius: float, end: float) -> tuple[float, ...]:
     """Return the profile of a ball from its pole (-1) to `end` (1: the other pole)."""
-    level = np.linspace(-1, end, 13)
+    level = np.linspace(-1, end, 48)
     return tuple((radius * np.sqrt(np.clip(1 - level**2, 0.02, 1))).tolist())

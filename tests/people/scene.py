@@ -135,7 +135,7 @@ def _furnish(picture: Floats, foot: int, rng: np.random.Generator) -> None:
     """Stand things along the wall: posts, signs, bins, shrubs and bicycles."""
     x = rng.uniform(0, 2) * METRE
     while x < WIDTH:
-        thing = (_post, _sign, _bin, _shrub, _bicycle, _bicycle)[rng.integers(6)]
+        thing = (_post, _sign, _bin, _shrub, _bicycle)[rng.integers(5)]
         colour = (rng.uniform(0.08, 0.65) * (1 + rng.normal(0, 0.14, 3))).clip(0.03, 0.9)
         thing(picture, int(x), foot + int(rng.uniform(0, 0.3) * METRE), colour.tolist(), rng)
         x += rng.uniform(0.8, 2.8) * METRE
