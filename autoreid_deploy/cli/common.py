@@ -72,8 +72,9 @@ def run(command: click.Command) -> int:
     except (click.Abort, KeyboardInterrupt):
         return _fail("stopped", Stopped.exit_code)
     except BrokenPipeError:
+        # `| head` has seen enough. What Python still writes when it shuts down goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 1
+        return 0
     except ReidError as error:
         return _fail(str(error))
     except OSError as error:

@@ -5,12 +5,15 @@ import platform
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from autoreid_deploy.cli.common import index_option, json_option, plural, print_json, shown
+from autoreid_deploy.cli.common import index_option, json_option, load_model, plural, print_json, shown
 from autoreid_deploy.errors import GalleryError, ReidError
+
+if TYPE_CHECKING:
+    from autoreid_deploy.gallery import Gallery
 
 # Builds of one package share an import name: with two of them installed, whichever came last is loaded, and
 # removing either breaks the other.
@@ -167,7 +170,6 @@ def _try_model(name: str) -> str:
 
 
 def _index(folder: Path) -> Iterator[Finding]:
-    from autoreid_deploy.cli.common import load_model
     from autoreid_deploy.gallery import Gallery
 
     if not Gallery.exists(folder):
@@ -182,7 +184,14 @@ def _index(folder: Path) -> Iterator[Finding]:
             if len(rows):
                 gallery.query(rows[0], 1)
             yield Finding("ok", "index", f"{plural(len(rows), 'sound crop')} in {folder}")
-            load_model(gallery, None, "cpu").close()
-            yield Finding("ok", "index model", gallery.model_id)
+            yield _index_model(gallery)
     except ReidError as error:
         yield Finding("wrong", "index", str(error))
+
+
+def _index_model(gallery: "Gallery") -> Finding:
+    try:
+        load_model(gallery, None, "cpu").close()
+    except ReidError as error:
+        return Finding("wrong", "index model", str(error))
+    return Finding("ok", "index model", gallery.model_id)
