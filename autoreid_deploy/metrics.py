@@ -225,8 +225,7 @@ def _evaluate(blocks: Iterable[NDArray[Any]], labels: _Labels, max_rank: int) ->
             f"none of the {labels.shape[0]} queries has a match among the {labels.shape[1]} gallery crops: "
             "expected the same person, by another camera"
         )
-    within = np.minimum(first, max_rank + 1).astype(np.intp)
-    hits = np.bincount(within, minlength=max_rank + 2)[1 : max_rank + 1]
+    hits = np.bincount(first.astype(np.intp), minlength=max_rank + 1)[1 : max_rank + 1]
     return Evaluation(
         cmc=np.cumsum(hits) / queries,
         mAP=float(average_precision.mean()),

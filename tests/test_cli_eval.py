@@ -1,8 +1,10 @@
 import json
+import shlex
 import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -211,6 +213,14 @@ def test_the_program_runs_from_start_to_end(crop_folder, tiny_model):
     done = start(str(crop_folder), "--model", str(tiny_model), "--json")
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout)["queries"] == 8
+
+
+def test_every_command_in_the_docs_is_understood():
+    text = (Path(__file__).parents[1] / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    commands = [line for line in text.splitlines() if line.startswith("reid-eval ")]
+    assert commands
+    for command in commands:
+        cli.make_context("reid-eval", shlex.split(command, comments=True)[1:])
 
 
 def test_help_has_examples_and_loads_nothing_heavy():
