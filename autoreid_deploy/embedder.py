@@ -196,7 +196,8 @@ class Embedder:
         try:
             for start, chunk in chain(head, chunks):
                 pending.append(pool.submit(self._embed_chunk, start, chunk, color))
-                if len(pending) == 2 * self._workers:
+                # What is ready goes out at once, so that a slow source holds nothing back.
+                while pending and (len(pending) == 2 * self._workers):
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()

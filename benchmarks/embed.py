@@ -28,6 +28,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -39,7 +40,8 @@ from autoreid_deploy.model import find_model
 from autoreid_deploy.session import ModelSession
 
 BATCH = 8
-MEAN, DEVIATION = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
+MEAN = np.array([0.485, 0.456, 0.406], np.float32)
+DEVIATION = np.array([0.229, 0.224, 0.225], np.float32)
 Contestant = Callable[[], object]
 
 
@@ -54,7 +56,7 @@ def draw_crops(folder: Path, count: int) -> list[Path]:
         cv2.circle(image, (32, 16), 10, rng.integers(0, 256, 3).tolist(), -1)
         cv2.rectangle(image, (18, 28), (46, 70), rng.integers(0, 256, 3).tolist(), -1)
         cv2.rectangle(image, (21, 70), (43, 124), rng.integers(0, 256, 3).tolist(), -1)
-        noisy = cv2.add(image, rng.integers(0, 24, image.shape, np.uint8))
+        noisy = cv2.add(image, rng.integers(0, 12, image.shape, np.uint8))
         path.write_bytes(cv2.imencode(".jpg", noisy, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes())
     return paths
 
@@ -97,7 +99,7 @@ def seconds(contestant: Contestant) -> float:
     return time.perf_counter() - start
 
 
-def measure(model: Path, paths: list[Path], repeat: int) -> dict[str, object]:
+def measure(model: Path, paths: list[Path], repeat: int) -> dict[str, Any]:
     cores = len(os.sched_getaffinity(0))
     embedder = Embedder.load(model)
     contestants = {

@@ -2,6 +2,7 @@ import itertools
 import os
 import struct
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -238,6 +239,21 @@ def test_an_endless_source_is_read_only_a_few_batches_ahead(tiny_model, drawn_cr
         assert next(stream).start == 4 * number
     ahead = next(taken) - 20 * 4
     assert 0 <= ahead <= 2 * workers * 4
+    stream.close()
+
+
+def test_a_slow_source_does_not_hold_back_what_is_ready(embedder, drawn_crops):
+    taken = []
+
+    def source():
+        for number in itertools.count():
+            taken.append(number)
+            time.sleep(0.03)
+            yield drawn_crops[number % 12]
+
+    stream = embedder.stream(source(), color="rgb")
+    next(stream)
+    assert len(taken) <= 4 * 4, "one batch of 4 was ready long ago"
     stream.close()
 
 
