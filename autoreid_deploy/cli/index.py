@@ -23,7 +23,7 @@ from autoreid_deploy.cli.common import (
     to_index,
 )
 from autoreid_deploy.cli.doctor import doctor
-from autoreid_deploy.errors import CropError, InputError
+from autoreid_deploy.errors import CropError, GalleryError, InputError
 
 if TYPE_CHECKING:
     from autoreid_deploy.embedder import Embedder
@@ -134,13 +134,19 @@ def _open_or_create(index: Path, model: str | None, device: str) -> "tuple[Embed
     from autoreid_deploy.gallery import Gallery
     from autoreid_deploy.model import DEFAULT_MODEL, bundled_models
 
-    if Gallery.exists(index):
-        gallery = Gallery.open(index)
-        return load_model(gallery, model, device), gallery
-    model = model or DEFAULT_MODEL
-    embedder = Embedder.load(model, device=device)
-    origin = model if model in bundled_models() else str(Path(model).absolute())
-    return embedder, Gallery.create(index, model_id=embedder.id, dim=embedder.spec.dim, model=origin)
+    if not Gallery.exists(index):
+        model = model or DEFAULT_MODEL
+        embedder = Embedder.load(model, device=device)
+        origin = model if model in bundled_models() else str(Path(model).absolute())
+        try:
+            dim = embedder.spec.dim
+            return embedder, Gallery.create(index, model_id=embedder.id, dim=dim, model=origin)
+        except GalleryError:
+            if not Gallery.exists(index):
+                raise
+            # Another build made it in this very moment; the two can share it.
+    gallery = Gallery.open(index)
+    return load_model(gallery, model, device), gallery
 
 
 def _report(gallery: "Gallery", tally: "Tally", given: int, seconds: float, as_json: bool) -> None:
