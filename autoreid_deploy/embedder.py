@@ -197,7 +197,7 @@ class Embedder:
             for start, chunk in chain(head, chunks):
                 pending.append(pool.submit(self._embed_chunk, start, chunk, color))
                 # What is ready goes out at once, so that a slow source holds nothing back.
-                while pending and (len(pending) == 2 * self._workers):
+                while pending and (pending[0].done() or len(pending) == 2 * self._workers):
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()

@@ -4,6 +4,7 @@ import struct
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import cv2
@@ -251,10 +252,9 @@ def test_a_slow_source_does_not_hold_back_what_is_ready(embedder, drawn_crops):
             time.sleep(0.03)
             yield drawn_crops[number % 12]
 
-    stream = embedder.stream(source(), color="rgb")
-    next(stream)
-    assert len(taken) <= 4 * 4, "one batch of 4 was ready long ago"
-    stream.close()
+    with closing(embedder.stream(source(), color="rgb")) as stream:
+        next(stream)
+        assert len(taken) <= 4 * 4, "one batch of 4 was ready long ago"
 
 
 def test_a_stream_reads_nothing_before_it_is_asked(embedder):
