@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -99,7 +99,7 @@ class Embedder:
         """
         return cls(find_model(model), device, _usable_cores() if workers is None else workers, batch_size)
 
-    def stream(self, crops: Iterable[Crop], *, color: Color | None = None) -> Iterator[Batch]:
+    def stream(self, crops: Iterable[Crop], *, color: Color | None = None) -> Generator[Batch, None, None]:
         """Embed crops as they come: `crops` is read lazily, only a few batches ahead of what was taken.
 
         Args:
@@ -184,7 +184,7 @@ class Embedder:
     ) -> None:
         self.close()
 
-    def _stream(self, crops: Iterable[Crop], color: Color | None) -> Iterator[Batch]:
+    def _stream(self, crops: Iterable[Crop], color: Color | None) -> Generator[Batch, None, None]:
         chunks = _chunks(crops, self._chunk_size(crops))
         head = list(islice(chunks, 2))
         if self._workers == 1 or len(head) < 2:  # one picture shouldn't wait for threads to start
