@@ -1,0 +1,109 @@
+"""One process or many, the same result.
+
+A batch is cut into equal slices, one a process. Two things look beyond a slice: BN's statistics and the hardest
+positive and negative of the triplet loss. Both go through one differentiable sum over the processes, so that the
+gradients that DDP averages are those of the undivided batch.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+
+def world_size() -> int:
+    """How many processes train together; 1 outside `torchrun`."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """Which of them this is, from 0."""
+    return dist.get_rank() if world_size() > 1 else 0
+
+
+def start(device: str) -> torch.device:
+    """Join the group that `torchrun` describes in the environment, if it does, and return this process's device."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
+        dist.init_process_group("nccl" if device == "cuda" else "gloo")
+    if device == "cuda":
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    return torch.device(device)
+
+
+def stop() -> None:
+    """Leave the group, if there is one."""
+    if world_size() > 1:
+        dist.destroy_process_group()
+
+
+class _Sum(torch.autograd.Function):
+    """All-reduce whose gradient is the all-reduce of the gradients."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        total = x.clone().contiguous()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        total = grads[0].clone().contiguous()
+        dist.all_reduce(total)
+        return total
+
+
+def all_sum(x: Tensor) -> Tensor:
+    """Sum a tensor over the processes; gradients flow back to every process's share."""
+    if world_size() == 1:
+        return x
+    total: Tensor = _Sum.apply(x)
+    return total
+
+
+def gather(x: Tensor) -> Tensor:
+    """(n, ...) in each process -> (world * n, ...) in all, in rank order; gradients flow back to the owner."""
+    if world_size() == 1:
+        return x
+    before, after = rank(), world_size() - 1 - rank()
+    parts = [x.new_zeros((before * len(x), *x.shape[1:])), x, x.new_zeros((after * len(x), *x.shape[1:]))]
+    return all_sum(torch.cat(parts))
+
+
+class BatchNorm(nn.BatchNorm2d):
+    """BN over (N, C, H, W) or (N, C) whose statistics are those of the whole batch, on a CPU too.
+
+    torch's SyncBatchNorm refuses CPU tensors; in one process this is plain `BatchNorm2d`.
+    """
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        if input.dim() not in (2, 4):
+            raise ValueError(f"expected (N, C) or (N, C, H, W), got {tuple(input.shape)}")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) or (N, C) -> the same shape."""
+        if not self.training or world_size() == 1:
+            return super().forward(x)
+        axes = [0, *range(2, x.dim())]
+        wide = x.float()
+        count = x.numel() // x.shape[1] * world_size()
+        mean = all_sum(wide.mean(axes)) / world_size()
+        shape = [1, -1] + [1] * (x.dim() - 2)
+        # Two passes: E[x^2] - E[x]^2 cancels in float32.
+        variance = all_sum((wide - mean.view(shape)).square().mean(axes)) / world_size()
+        self._track(mean.detach(), variance.detach() * count / max(count - 1, 1))
+        out = (wide - mean.view(shape)) * torch.rsqrt(variance + self.eps).view(shape)
+        if self.affine:
+            out = out * self.weight.view(shape) + self.bias.view(shape)
+        return out.to(x.dtype)
+
+    def _track(self, mean: Tensor, variance: Tensor) -> None:
+        momentum = self.momentum or 0.1
+        if self.running_mean is not None and self.running_var is not None:
+            self.running_mean.lerp_(mean, momentum)
+            self.running_var.lerp_(variance, momentum)
+        if self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(1)

@@ -1,0 +1,147 @@
+"""What a search finds: two cells of named ops, kept as JSON.
+
+A cell has two inputs (nodes 0 and 1, the outputs of the two preceding cells) and computed nodes 2, 3, ...; each computed
+node sums two edges, each edge is one op applied to an earlier node. Ops are stored by name, never by index.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from autoreid_deploy.errors import InputError
+
+OPS = (
+    "none",
+    "skip_connect",
+    "max_pool_3x3",
+    "avg_pool_3x3",
+    "sep_conv_3x3",
+    "dil_conv_3x3",
+    "part_aware",
+)
+EDGES_PER_NODE = 2
+_FOLDER = Path(__file__).parent / "genotypes"
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """One op applied to an earlier node (0 and 1 are the cell's inputs)."""
+
+    op: str
+    source: int
+
+
+@dataclass(frozen=True, slots=True)
+class CellGenotype:
+    """The computed nodes of a cell, in order; node `i` here is node `i + 2` of the cell."""
+
+    nodes: tuple[tuple[Edge, ...], ...]
+
+    @property
+    def width(self) -> int:
+        """How many node outputs are concatenated: a cell puts out `width` times its node channels."""
+        return len(self.nodes)
+
+
+@dataclass(frozen=True, slots=True)
+class Genotype:
+    """A normal and a reduction cell.
+
+    Example:
+        >>> genotype = load_genotype("auto_reid_2019")
+        >>> genotype.reduce.nodes[0]
+        (Edge(op='max_pool_3x3', source=0), Edge(op='part_aware', source=1))
+    """
+
+    name: str
+    normal: CellGenotype
+    reduce: CellGenotype
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form: `{"name", "normal": [[[op, source], ...], ...], "reduce": ...}`."""
+        return {"name": self.name, "normal": _plain(self.normal), "reduce": _plain(self.reduce)}
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any], source: str = "genotype") -> Genotype:
+        """Read the JSON form.
+
+        Raises:
+            InputError: a cell is missing, an op has no such name, or an edge does not come from an earlier node.
+        """
+        missing = {"name", "normal", "reduce"} - set(plain)
+        if missing:
+            raise InputError(f"{source}: expected the keys name, normal and reduce; {sorted(missing)} missing")
+        return cls(
+            name=str(plain["name"]),
+            normal=_cell(plain["normal"], f"{source}: normal"),
+            reduce=_cell(plain["reduce"], f"{source}: reduce"),
+        )
+
+
+def published_genotypes() -> list[str]:
+    """Names of the genotypes that come with the toolkit."""
+    return sorted(path.stem for path in _FOLDER.glob("*.json"))
+
+
+def load_genotype(name_or_path: str | Path) -> Genotype:
+    """Read a genotype by the name of a bundled one or by path.
+
+    Raises:
+        InputError: there is no such genotype, or the file is not one.
+    """
+    path = _FOLDER / f"{name_or_path}.json"
+    if not path.is_file():
+        path = Path(name_or_path)
+    if not path.is_file():
+        near = get_close_matches(str(name_or_path), published_genotypes(), n=1)
+        hint = f"did you mean {near[0]}?" if near else f"bundled are {', '.join(published_genotypes())}"
+        raise InputError(f"no genotype {str(name_or_path)!r}: expected a bundled name or a JSON file; {hint}")
+    try:
+        plain = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: expected a genotype as JSON; {error}") from error
+    if not isinstance(plain, dict):
+        raise InputError(f"{path}: expected a JSON object with name, normal and reduce; got {type(plain).__name__}")
+    return Genotype.from_dict(plain, str(path))
+
+
+def save_genotype(genotype: Genotype, path: Path) -> None:
+    """Write the JSON form, one node a line."""
+    cells = {
+        kind: "[\n    " + ",\n    ".join(json.dumps(node) for node in plain) + "\n  ]"
+        for kind, plain in (("normal", _plain(genotype.normal)), ("reduce", _plain(genotype.reduce)))
+    }
+    body = ",\n".join(f'  "{kind}": {text}' for kind, text in cells.items())
+    path.write_text(f'{{\n  "name": {json.dumps(genotype.name)},\n{body}\n}}\n', encoding="utf-8")
+
+
+def _plain(cell: CellGenotype) -> list[list[list[str | int]]]:
+    return [[[edge.op, edge.source] for edge in node] for node in cell.nodes]
+
+
+def _cell(plain: Any, where: str) -> CellGenotype:
+    if not isinstance(plain, list) or not plain:
+        raise InputError(f"{where}: expected a list of nodes, got {plain!r}")
+    return CellGenotype(tuple(_node(node, i, f"{where}, node {i + 2}") for i, node in enumerate(plain)))
+
+
+def _node(plain: Any, index: int, where: str) -> tuple[Edge, ...]:
+    try:
+        edges = tuple(Edge(str(op), int(source)) for op, source in plain)
+    except (TypeError, ValueError):
+        raise InputError(f"{where}: expected [[op, source], ...], got {plain!r}") from None
+    if len(edges) != EDGES_PER_NODE:
+        raise InputError(f"{where}: expected {EDGES_PER_NODE} edges, got {len(edges)}")
+    for edge in edges:
+        if edge.op not in OPS:
+            near = get_close_matches(edge.op, OPS, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"the ops are {', '.join(OPS)}"
+            raise InputError(f"{where}: no op {edge.op!r}; {hint}")
+        if not 0 <= edge.source < index + 2:
+            raise InputError(f"{where}: an edge comes from an earlier node, 0 to {index + 1}; got {edge.source}")
+    return edges

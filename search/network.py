@@ -1,0 +1,156 @@
+"""The macro: a ResNet-like stack of cells, and the head that people are compared by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from autoreid_deploy.errors import InputError
+from search.cells import Cell
+from search.distributed import BatchNorm
+from search.genotype import Genotype
+from search.ops import PARTS
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Everything about a network but its cells.
+
+    Attributes:
+        channels: width C of a node in the first block; it doubles from block to block.
+        cells: how many cells each block has; the first of each is a reduction cell.
+        height: input height in pixels.
+        width: input width in pixels.
+        stem_stride: stride of the opening 3x3 convolution.
+        dim: width of the bottleneck, the embedding's dimension; 0 for none (the pooled feature is the embedding).
+    """
+
+    channels: int = 64
+    cells: tuple[int, ...] = (2, 2, 2, 2)
+    height: int = 384
+    width: int = 128
+    stem_stride: int = 2
+    dim: int = 0
+
+    def __post_init__(self) -> None:
+        if self.channels < 3 or not self.cells or min(self.cells) < 1:
+            raise InputError(
+                f"network: expected channels of 3 or more and 1 or more cells a block, got {self.channels} and "
+                f"{list(self.cells)}"
+            )
+        if self.stem_stride not in (1, 2, 4):
+            raise InputError(f"network: stem_stride is 1, 2 or 4, got {self.stem_stride}")
+        # A part-aware op in the last reduction cell sees the map before it is halved; one in a normal cell, after.
+        rows = self.height // (self.stem_stride * 2 ** len(self.cells))
+        if rows < PARTS:
+            raise InputError(
+                f"network: the last map has {rows} rows, the part-aware op needs {PARTS}; take a larger height, a "
+                "smaller stem_stride or fewer blocks"
+            )
+
+
+def stem(channels: int, stride: int) -> nn.Sequential:
+    """3x3 convolution, BN, ReLU; stride 4 takes two of them, the first at half the width."""
+    widths = [3, channels] if stride < 4 else [3, channels // 2, channels]
+    layers: list[nn.Module] = []
+    for c_in, c_out in zip(widths, widths[1:], strict=False):
+        layers += [
+            nn.Conv2d(c_in, c_out, 3, min(stride, 2), padding=1, bias=False),
+            BatchNorm(c_out),
+            nn.ReLU(),
+        ]
+    return nn.Sequential(*layers)
+
+
+class Backbone(nn.Module):
+    """Images to a feature map.
+
+    The first block halves the map but keeps C; every later block halves the map and doubles the width. A cell puts out
+    four times its width, so C = 64 with four blocks ends in 2048 channels at 1/32 of the input.
+    """
+
+    def __init__(self, genotype: Genotype, config: NetworkConfig) -> None:
+        super().__init__()
+        c = config.channels
+        self.stem = stem(c, config.stem_stride)
+        self.cells = nn.ModuleList()
+        c_older = c_newer = c
+        reduced_before = False
+        for block, count in enumerate(config.cells):
+            for i in range(count):
+                first = i == 0
+                cell = Cell(
+                    genotype.reduce if first else genotype.normal,
+                    c_older,
+                    c_newer,
+                    c * 2**block,
+                    2 if first else 1,
+                    reduced_before,
+                )
+                self.cells.append(cell)
+                c_older, c_newer, reduced_before = c_newer, cell.c_out, first
+        self.c_out = c_newer
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, 3, H, W) float, normalised -> rectified map (N, c_out, H', W')."""
+        older = newer = self.stem(x)
+        for cell in self.cells:
+            older, newer = newer, cell(older, newer)
+        return newer
+
+
+class Network(nn.Module):
+    """Backbone -> average pool -> optional bottleneck -> BN neck (BoT, arXiv 1903.07071) -> classifier.
+
+    The triplet loss looks at the feature before the neck, the classifier at the one after it; so does the embedding.
+    """
+
+    def __init__(self, genotype: Genotype, config: NetworkConfig, people: int) -> None:
+        super().__init__()
+        self.backbone = Backbone(genotype, config)
+        self.dim = config.dim or self.backbone.c_out
+        self.bottleneck = (
+            nn.Linear(self.backbone.c_out, self.dim, bias=False) if config.dim else nn.Identity()
+        )
+        self.neck = BatchNorm(self.dim)
+        self.neck.bias.requires_grad_(False)  # the classifier's planes go through the origin, as cosine does
+        self.classifier = nn.Linear(self.dim, people, bias=False)
+        initialise(self)
+        nn.init.normal_(self.classifier.weight, std=0.001)  # start undecided (BoT)
+
+    def features(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, 3, H, W) -> feature before the neck (N, dim) and after it (N, dim)."""
+        pooled = self.backbone(x).mean(dim=(2, 3))
+        before: Tensor = self.bottleneck(pooled)
+        after: Tensor = self.neck(before)
+        return before, after
+
+    def embed(self, x: Tensor) -> Tensor:
+        """(N, 3, H, W) -> (N, dim) unit rows."""
+        return F.normalize(self.features(x)[1].float(), dim=1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, 3, H, W) -> the triplet's feature (N, dim) and the logits (N, people)."""
+        before, after = self.features(x)
+        return before, self.classifier(after)
+
+
+def initialise(network: nn.Module) -> None:
+    """He initialisation (arXiv 1502.01852), by fan-in, which is right for depthwise convolutions too."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.Linear):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="linear")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+def example_input(config: NetworkConfig, batch: int = 1) -> Tensor:
+    """(batch, 3, height, width) of zeros, to trace or count with."""
+    return torch.zeros(batch, 3, config.height, config.width)
