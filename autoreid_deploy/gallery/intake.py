@@ -5,15 +5,14 @@ import hashlib
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autoreid_deploy.embedder import Batch, Embedder
+from autoreid_deploy.embedder import Embedder
 from autoreid_deploy.errors import CropError, GalleryError
 from autoreid_deploy.gallery.gallery import Gallery
 from autoreid_deploy.gallery.store import Stamp, Stored
@@ -148,8 +147,7 @@ class Intake:
                 waiting.append(file)
                 yield content
 
-        stream = cast("Generator[Batch, None, None]", self._embedder.stream(contents()))
-        with contextlib.closing(stream) as batches:
+        with contextlib.closing(self._embedder.stream(contents())) as batches:
             for batch in batches:
                 reasons = {failure.index - batch.start: failure.reason for failure in batch.failures}
                 for index, row in enumerate(batch.rows):

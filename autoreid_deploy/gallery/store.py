@@ -7,7 +7,7 @@ import contextlib
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -225,5 +225,5 @@ _SLASH = os.fsencode(os.sep)
 
 
 def _values(record: Record, stamp: Stamp | None) -> tuple[Any, ...]:
-    file = (None, None, None) if stamp is None else astuple(stamp)
+    file = (None, None, None) if stamp is None else (stamp.size, stamp.mtime_ns, stamp.digest)
     return (path_value(record.path), record.pid, record.camid, record.time, record.tracklet, *file)
