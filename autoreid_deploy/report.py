@@ -108,14 +108,25 @@ def _draw_tile(sheet: Image, record: Record, left: int, top: int, kind: str, tit
         inner[:] = _RULE
         for number, words in enumerate(_wrap(error.reason, _WIDTH - 20, 0.4)):
             _write_text(inner, words, (10, 130 + 18 * number), 0.4, _PALE)
-    right = left + _WIDTH + 2 * _FRAME
     baseline = top + _HEIGHT + 2 * _FRAME + 20
-    _write_text(sheet, title[0], (left, baseline), 0.55, _INK, bold=True)
-    _write_text(sheet, title[1], (right - _text_width(title[1], 0.5), baseline), 0.5, _INK)
-    who = _who(record)
-    _write_text(sheet, _shorten(who, _WIDTH, 0.42), (left, baseline + 19), 0.42, _INK)
-    under = baseline + (37 if who else 19)
-    _write_text(sheet, _shorten(record.path.name, _WIDTH, 0.38), (left, under), 0.38, _PALE)
+    _write_pair(sheet, title, (left, baseline), 0.52, bold=True)
+    who = (f"person {record.pid}" if record.pid else "", f"cam {record.camid}" if record.camid else "")
+    if any(who):
+        baseline += 19
+        _write_pair(sheet, who, (left, baseline), 0.42)
+    _write_text(sheet, _shorten(record.path.name, _WIDTH, 0.38), (left, baseline + 18), 0.38, _PALE)
+
+
+def _write_pair(
+    sheet: Image, pair: tuple[str, str], place: tuple[int, int], scale: float, *, bold: bool = False
+) -> None:
+    """Write one text at the tile's left end and one at its right end."""
+    left, baseline = place
+    room = _WIDTH + 2 * _FRAME
+    end = _shorten(pair[1], room // 2, scale)
+    width = _text_width(end, scale)
+    _write_text(sheet, _shorten(pair[0], room - width - 8, scale), place, scale, _INK, bold=bold)
+    _write_text(sheet, end, (left + room - width, baseline), scale, _INK)
 
 
 def _who(record: Record) -> str:
