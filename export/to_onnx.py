@@ -1,0 +1,126 @@
+"""A checkpoint -> an ONNX graph that keeps the model contract, with all that a user must know in its metadata."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+import onnxslim
+import torch
+
+from autoreid_deploy.errors import InputError
+from autoreid_deploy.model import ModelSpec
+from export.deploy_model import DeployModel
+from search import checkpoint
+from search.config import RunConfig
+from search.genotype import Genotype
+from search.network import Network
+
+OPSET = 18
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a checkpoint holds for an export.
+
+    Attributes:
+        network: the averaged weights, in evaluation mode.
+        spec: what the model file will say about itself.
+    """
+
+    network: Network
+    spec: ModelSpec
+
+
+def read_checkpoint(path: str | Path, metrics: Mapping[str, Any] | None = None) -> Trained:
+    """Rebuild the network of a checkpoint and describe it.
+
+    Args:
+        path: a `last.pt` of `python -m search retrain`.
+        metrics: figures by data set that were measured elsewhere; the run's own validation is added.
+
+    Raises:
+        InputError: the file is no checkpoint, or its weights do not fit its own description.
+    """
+    state = checkpoint.load(path)
+    run = RunConfig.from_dict(state["config"], str(path))
+    network = Network(Genotype.from_dict(state["genotype"], str(path)), run.network, state["people"])
+    try:
+        network.load_state_dict(state["average"])
+    except RuntimeError as error:
+        raise InputError(f"{path}: its weights do not fit its configuration: {error}") from error
+    recipe = {key: value for key, value in state["config"]["recipe"].items() if key != "val_every"}
+    spec = ModelSpec(
+        name=run.name,
+        height=run.network.height,
+        width=run.network.width,
+        dim=network.dim,
+        genotype=state["genotype"],
+        training={
+            "data": state["data"],
+            "recipe": {**recipe, "epochs_done": state["epoch"]},
+            "network": state["config"]["network"],
+        },
+        terms=run.terms or "not stated",
+        metrics={**_validation(state, run), **(metrics or {})},
+        calibration={},
+    )
+    return Trained(network.eval(), spec)
+
+
+def write_onnx(trained: Trained, path: Path) -> None:
+    """Trace, simplify, describe and check a graph.
+
+    Raises:
+        onnx.checker.ValidationError: the file is not valid ONNX (a bug of ours or of the exporter).
+    """
+    spec = trained.spec
+    example = torch.zeros(2, spec.height, spec.width, 3, dtype=torch.uint8)
+    batch = torch.export.Dim("batch", min=1)
+    with warnings.catch_warnings():
+        # The exporter warns about itself; what it writes is checked below and by the parity test.
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            DeployModel(trained.network),
+            (example,),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=["images"],
+            output_names=["embeddings"],
+            dynamic_shapes={"images": {0: batch}},
+            verbose=False,
+        )
+    assert program is not None
+    model = onnxslim.slim(program.model_proto)
+    _name_batch(model)
+    model.producer_name = "autoreid_deploy"
+    model.doc_string = f"{spec.name}: person re-identification, (batch, {spec.height}, {spec.width}, 3) RGB uint8"
+    del model.metadata_props[:]
+    for node in model.graph.node:
+        del node.metadata_props[:]  # the exporter's stack traces: twice the size of the graph, and paths of our disk
+    del model.graph.value_info[:]
+    onnx.helper.set_model_props(model, spec.to_metadata())
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, path)
+
+
+def _name_batch(model: onnx.ModelProto) -> None:
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+
+
+def _validation(state: Mapping[str, Any], run: RunConfig) -> dict[str, Any]:
+    scored = [row for row in state["history"] if "mAP" in row]
+    if not scored:
+        return {}
+    names = ", ".join(source.name or source.path for source in run.val)
+    figures = {key: round(scored[-1][key], 4) for key in ("rank1", "mAP", "mINP")}
+    protocol = (
+        "query: the first image by name of each person and camera; gallery: all; same person and camera is junk; "
+        "people never trained on; torch, float32"
+    )
+    return {f"validation: {names}": {**figures, "epoch": scored[-1]["epoch"], "protocol": protocol}}
