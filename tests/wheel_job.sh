@@ -1,0 +1,37 @@
+#!/bin/sh
+# The main job with the installed wheel, in an empty folder, so that nothing comes from the checkout.
+# usage: tests/wheel_job.sh FOLDER   (FOLDER holds venv/, gallery/ and query/)
+set -eu
+folder=$(cd "$1" && pwd)
+bin=$folder/venv/bin
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cp -r "$folder/gallery" "$work/gallery"
+query=$(ls "$folder"/query/*.jpg | head -n 1)
+cd "$work"
+unset PYTHONPATH REID_INDEX
+
+for package in torch onnx; do
+    if "$bin/python" -c "import $package" 2>/dev/null; then
+        echo "error: $package is installed with the runtime" >&2
+        exit 1
+    fi
+done
+"$bin/reid-index" build gallery/
+"$bin/reid-query" "$query" -k 3 --json > answer.json
+"$bin/reid-index" doctor
+"$bin/reid-eval" gallery/ --json > scores.json
+"$bin/python" - "$query" <<'PYTHON'
+import json
+import sys
+from pathlib import Path
+
+import autoreid_deploy
+
+assert "site-packages" in autoreid_deploy.__file__, autoreid_deploy.__file__
+asked = Path(sys.argv[1]).name.split("_")[0]
+first = json.loads(Path("answer.json").read_text())
+text = json.dumps(first)
+assert f'"{asked}"' in text, f"person {asked} is not among the first 3: {text}"
+print("wheel: built, installed without torch, and found", asked)
+PYTHON
