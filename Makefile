@@ -8,7 +8,8 @@ TORCH ?= torch==2.13.0
 # Your own crops: make demo GALLERY=folder QUERY=img.jpg
 GALLERY ?= demo/gallery
 QUERY ?= $(firstword $(sort $(wildcard demo/query/*.jpg)))
-INDEX = demo/index$(subst /,_,$(abspath $(GALLERY)))
+# One index for each gallery, so that two galleries never mix.
+INDEX = demo/index-$(firstword $(shell realpath "$(GALLERY)" | cksum))
 
 PIP = -m pip install --quiet --disable-pip-version-check
 RUN_DEV = $(DEV)/bin/python -m
@@ -20,12 +21,13 @@ SOURCES := $(wildcard autoreid_deploy/*.py autoreid_deploy/*/*.py autoreid_deplo
 demo: $(VENV)/.ready
 ifeq ($(GALLERY),demo/gallery)
 	@test -d demo/query || $(VENV)/bin/python -m tests.people demo/gallery --people 12 --query demo/query
-	@$(MAKE) --no-print-directory .answer
-else
-	@test -n "$(QUERY)" || { echo "error: name a picture too: make demo GALLERY=$(GALLERY) QUERY=img.jpg" >&2; exit 1; }
-	@$(MAKE) --no-print-directory .answer
+else ifeq ($(origin QUERY),file)
+	@echo "error: name a picture too: make demo GALLERY=$(GALLERY) QUERY=img.jpg" >&2; exit 1
 endif
+	@mkdir -p demo
+	@$(MAKE) --no-print-directory .answer
 
+# A make of its own: the sample's pictures are there only now.
 .PHONY: .answer
 .answer:
 	$(VENV)/bin/reid-index build "$(GALLERY)" --index "$(INDEX)"
