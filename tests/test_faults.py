@@ -70,7 +70,7 @@ def start(code: str, *words: object) -> subprocess.Popen[str]:
 
 def reid(code: str, *words: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", code, *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, timeout=300)
 
 
 def content(folder: Path) -> dict[str, tuple]:
@@ -83,12 +83,12 @@ def content(folder: Path) -> dict[str, tuple]:
 
 def wait_for(folder: Path, crops: int) -> dict[str, tuple]:
     """Wait until that many crops are committed, and return all that are."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         if Database.exists(folder) and len(seen := content(folder)) >= crops:
             return seen
         time.sleep(0.02)
-    raise AssertionError(f"no {crops} crops within 30 s")
+    raise AssertionError(f"no {crops} crops within two minutes")
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ def test_ctrl_c_in_a_build_says_what_is_safe_and_exits_with_130(
 ) -> None:
     wait_for(tmp_path / "index", 8)
     building.send_signal(signal.SIGINT)
-    out, err = building.communicate(timeout=30)
+    out, err = building.communicate(timeout=300)
     assert (building.returncode, out) == (130, "")
     kept = len(content(tmp_path / "index"))
     assert 8 <= kept < CROPS
@@ -183,7 +183,7 @@ def test_two_builds_at_once_both_come_to_a_whole_index(
 ) -> None:
     words = ["build", many_crops, "--model", tiny_model, "--index", tmp_path / "index"]
     processes = [start(SLOW, *words) for _ in range(2)]
-    results = [process.communicate(timeout=60) for process in processes]
+    results = [process.communicate(timeout=300) for process in processes]
     codes = [process.returncode for process in processes]
     assert codes == [0, 0], results
     assert content(tmp_path / "index") == whole
@@ -196,7 +196,7 @@ def test_two_builds_with_different_models_never_mix(
     result = reid(PLAIN, "build", many_crops, "--model", other_model, "--index", tmp_path / "index")
     assert result.returncode == 1
     assert re.fullmatch(r"error: .*was built with tiny@\w+, this model is tiny@\w+.*\n", result.stderr)
-    building.communicate(timeout=60)
+    building.communicate(timeout=300)
     assert building.returncode == 0
     assert content(tmp_path / "index") == whole
 

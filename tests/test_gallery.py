@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from autoreid_deploy.embedder import Embedder
 from autoreid_deploy.errors import CropError, GalleryError, InputError, ModelMismatchError
 from autoreid_deploy.gallery import Gallery
 from autoreid_deploy.gallery.intake import Intake, Tally
+from autoreid_deploy.gallery.store import Stamp
 from autoreid_deploy.records import Record, scan
 
 DIM = 16
@@ -133,6 +135,35 @@ def test_a_gallery_follows_what_another_writes(gallery: Gallery) -> None:
         assert reader.query(rows[1])[0][0].record.path == Path("/b.jpg")
         gallery.remove(paths=["/b.jpg"])
         assert [hit.record.path for hit in reader.query(rows[1])[0]] == [Path("/a.jpg")]
+
+
+def test_a_query_sees_each_change_made_through_the_same_gallery(gallery: Gallery) -> None:
+    def found() -> set[str]:
+        return {hit.record.path.name for hit in gallery.query(unit_rows(1))[0]}
+
+    gallery.add([Record(Path("/a.jpg")), Record(Path("/b.jpg"))], unit_rows(2), [None, Stamp(1, 1, "b")])
+    assert found() == {"a.jpg", "b.jpg"}
+    gallery.remove(paths=["/a.jpg"])
+    assert found() == {"b.jpg"}
+    gallery.store.copy(Record(Path("/c.jpg")), Stamp(1, 1, "b"))
+    assert found() == {"b.jpg", "c.jpg"}
+    with pytest.raises(ZeroDivisionError), gallery.store.write():
+        gallery.remove(paths=["/"])
+        assert found() == set()
+        raise ZeroDivisionError
+    assert found() == {"b.jpg", "c.jpg"}
+
+
+def test_a_closed_gallery_and_one_of_another_thread_say_so(tmp_path: Path) -> None:
+    gallery = Gallery.create(tmp_path / "index", model_id="m@1", dim=DIM)
+    with (
+        ThreadPoolExecutor(1) as pool,
+        pytest.raises(GalleryError, match="closed, or used in another thread than it was opened in"),
+    ):
+        pool.submit(len, gallery).result()
+    gallery.close()
+    with pytest.raises(GalleryError, match="the gallery is closed"):
+        gallery.query(unit_rows(1))
 
 
 @pytest.mark.parametrize(

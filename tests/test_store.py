@@ -231,6 +231,16 @@ def test_a_damaged_file_is_one_line_that_says_what_to_do(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("row", [unit_rows(1)[0] * 2, unit_rows(1)[0][:-1], unit_rows(1)[0] * np.nan])
+def test_a_row_that_no_embedding_can_be_is_damage(filled: Path, row: np.ndarray) -> None:
+    connection = sqlite3.connect(filled / FILE)
+    connection.execute("UPDATE crop SET embedding = ? WHERE id = 7", (row.tobytes(),))
+    connection.commit()
+    connection.close()
+    with pytest.raises(GalleryError, match=r"the index is damaged; .*an embedding (is not|has the wrong)"):
+        read_all(filled)
+
+
 def test_flipped_bits_never_end_in_a_traceback(filled: Path) -> None:
     file = filled / FILE
     whole = file.read_bytes()

@@ -9,7 +9,7 @@ import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from autoreid_deploy.errors import GalleryError
 
@@ -34,6 +34,9 @@ _TABLES = (
 )
 
 
+Version: TypeAlias = tuple[int, int, int]
+
+
 class Database:
     """An open `gallery.db`.
 
@@ -43,6 +46,7 @@ class Database:
 
     def __init__(self, folder: Path, mode: str) -> None:
         self.folder = folder
+        self._undone = 0
         address = f"{(folder / FILE).absolute().as_uri()}?mode={mode}"
         with self.plain_errors():
             self._connection = sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
@@ -131,6 +135,8 @@ class Database:
             )
         with self.plain_errors():
             self.run("PRAGMA synchronous = FULL")  # the default, but not in every build of SQLite
+        with contextlib.suppress(sqlite3.OperationalError):
+            self.run("PRAGMA journal_mode = WAL")  # for a creation that was killed between its two steps
 
     def close(self) -> None:
         """Close the file; the last one to do so folds the log into it."""
@@ -160,13 +166,20 @@ class Database:
                 yield
 
     @contextlib.contextmanager
-    def snapshot(self) -> Iterator[int]:
-        """Read one state for as long as this lasts; gives a number that changes with others' writes."""
+    def snapshot(self) -> Iterator[Version]:
+        """Read one state for as long as this lasts; gives its version, which changes whenever rows may."""
         with self.plain_errors():
+            if self._connection.in_transaction:  # inside `write` nobody else can change anything
+                yield self._version()
+                return
             self.run("BEGIN")
             with self._end("ROLLBACK"):
                 self.scalar("SELECT count(*) FROM meta")  # the first read takes the snapshot, not BEGIN
-                yield self.scalar("PRAGMA data_version")
+                yield self._version()
+
+    def _version(self) -> Version:
+        # Others' commits, what was changed here, and what was changed here and taken back.
+        return self.scalar("PRAGMA data_version"), self.changes(), self._undone
 
     @contextlib.contextmanager
     def _end(self, statement: str) -> Iterator[None]:
@@ -174,6 +187,7 @@ class Database:
             yield
             self.run(statement)
         except BaseException:
+            self._undone += 1
             if self._connection.in_transaction:
                 self.run("ROLLBACK")
             raise
@@ -183,6 +197,11 @@ class Database:
         """Turn SQLite's errors into one line each that says what to do."""
         try:
             yield
+        except sqlite3.ProgrammingError as error:
+            raise GalleryError(
+                f"{self.folder}: the gallery is closed, or used in another thread than it was opened in; "
+                "open one in each thread"
+            ) from error
         except sqlite3.DatabaseError as error:
             raise GalleryError(f"{self.folder}: {_explain(str(error))}") from error
 

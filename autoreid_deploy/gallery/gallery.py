@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from autoreid_deploy.errors import InputError, ModelMismatchError
-from autoreid_deploy.gallery.database import SCHEMA, Database
+from autoreid_deploy.gallery.database import SCHEMA, Database, Version
 from autoreid_deploy.gallery.index import ExactIndex
 from autoreid_deploy.gallery.store import Stamp, Store, Stored
 from autoreid_deploy.records import DISTRACTOR, JUNK, Record
@@ -87,7 +87,7 @@ class Gallery:
         self.model_id = store.meta.model_id
         self.dim = store.meta.dim
         self._index: ExactIndex | None = None
-        self._version = -1
+        self._version: Version | None = None
 
     @classmethod
     def create(cls, folder: str | Path, *, model_id: str, dim: int, model: str = "") -> "Gallery":
@@ -185,9 +185,7 @@ class Gallery:
                 f"expected one embedding and one stamp a record, got {len(records)} records, "
                 f"{len(rows)} embeddings and {len(stamps)} stamps"
             )
-        ids = self.store.put(records, rows.astype(np.float16), stamps)
-        self._index = None
-        return ids
+        return self.store.put(records, rows.astype(np.float16), stamps)
 
     def known(self) -> dict[Path, Stored]:
         """Map each crop's absolute path to its row without the embedding."""
@@ -197,9 +195,7 @@ class Gallery:
         self, *, paths: Iterable[str | Path] = (), ids: Iterable[int] = (), pids: Iterable[str] = ()
     ) -> int:
         """Remove crops by path (a folder means all below it), id or person; returns how many there were."""
-        count = self.store.delete(paths=map(Path, paths), ids=ids, pids=pids)
-        self._index = None
-        return count
+        return self.store.delete(paths=map(Path, paths), ids=ids, pids=pids)
 
     def query(
         self, embeddings: ArrayLike, k: int = 10, *, camids: Collection[str] | None = None
@@ -233,7 +229,7 @@ class Gallery:
             )
         ]
 
-    def _refreshed(self, version: int) -> ExactIndex:
+    def _refreshed(self, version: Version) -> ExactIndex:
         if self._index is None or version != self._version:
             ids, rows = self.store.embeddings()
             # 16 bits took a little of the length: scale back, so that a crop's distance to itself is 0.

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoreid_deploy.errors import GalleryError
-from autoreid_deploy.gallery.database import DAMAGED, Database, path_value
+from autoreid_deploy.gallery.database import DAMAGED, Database, Version, path_value
 from autoreid_deploy.records import Record
 
 _COLUMNS = "path, pid, camid, time, tracklet, size, mtime_ns, digest"
@@ -100,8 +100,8 @@ class Store:
         """Join what happens inside into one transaction."""
         return self._database.write()
 
-    def snapshot(self) -> contextlib.AbstractContextManager[int]:
-        """Read one state for as long as this lasts; gives a number that changes with others' writes."""
+    def snapshot(self) -> contextlib.AbstractContextManager[Version]:
+        """Read one state for as long as this lasts; gives its version, which changes whenever rows may."""
         return self._database.snapshot()
 
     def count(self) -> int:
