@@ -1,1 +1,1 @@
-"""Find a part-aware network for person retrieval and retrain it (torch; run from a checkout, not in the wheel)."""
+"""Find a part-aware network for person retrieval and retrain it. Run from a checkout; not in the wheel."""

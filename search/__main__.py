@@ -2,133 +2,146 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-import torch
 
-from autoreid_deploy.cli.common import entry_point
-from autoreid_deploy.errors import DeviceError, InputError
-from search import checkpoint, distributed, monitor
-from search.complexity import RESNET50_MACS, RESNET50_PARAMETERS, measure
-from search.config import RunConfig, Source, load_config
-from search.data import Crops, list_people, load_crops
-from search.engine import Trainer
-from search.genotype import load_genotype
-from search.memory import keep_freed_memory
-from search.network import NetworkConfig
+from autoreid_deploy.cli.common import Stopped, entry_point
+from autoreid_deploy.errors import InputError, MissingExtraError
 
-PAPER = (NetworkConfig(channels=64), NetworkConfig(channels=32))
+if TYPE_CHECKING:
+    from search.data import Crops, Labelled
+    from search.engine import Trainer
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def cli() -> None:
     """Find a part-aware network for person retrieval and retrain it."""
+    for package in ("torch", "matplotlib"):
+        if find_spec(package) is None:
+            raise MissingExtraError(package, "search")
 
 
-@cli.command(epilog="\b\nExamples:\n  python -m search describe auto_reid_2019\n"
-             "  python -m search describe auto_reid_2019 --draw cells.svg\n"
-             "  python -m search describe auto_reid_2019 --config search/configs/autoreid-s.toml")
+@cli.command(
+    epilog="""\b
+Examples:
+  python -m search describe auto_reid_2019
+  python -m search describe auto_reid_2019 --draw cells.svg
+  python -m search describe auto_reid_2019 --config search/configs/autoreid-s.toml"""
+)
 @click.argument("genotype")
-@click.option("--config", type=click.Path(exists=True, dir_okay=False), help="Count this run's network too.")
-@click.option("--draw", type=click.Path(dir_okay=False), help="Draw both cells to a .png or .svg file.")
+@click.option("--config", type=click.Path(path_type=Path), help="Count this run's network too.")
+@click.option("--draw", type=click.Path(path_type=Path), help="Draw both cells to a .png or .svg file.")
 @click.option("--people", default=751, show_default=True, help="Size of the classifier to count.")
-def describe(genotype: str, config: str | None, draw: str | None, people: int) -> None:
+def describe(genotype: str, config: Path | None, draw: Path | None, people: int) -> None:
     """Print a GENOTYPE's ops, parameters and multiply-accumulates (a bundled name or a JSON file)."""
+    from search.complexity import table
+    from search.config import load_config
+    from search.drawing import draw_cells
+    from search.genotype import load_genotype
+
     found = load_genotype(genotype)
-    for kind, cell in (("normal", found.normal), ("reduce", found.reduce)):
-        click.echo(f"{kind}:")
-        for i, node in enumerate(cell.nodes):
-            click.echo(f"  node {i + 2} = " + " + ".join(f"{edge.op}({edge.source})" for edge in node))
-    click.echo(f"\n{'network':<26}{'parameters':>12}{f'with {people}-way':>14}{'MACs':>10}")
-    networks = [(f"C = {c.channels}, {c.height}x{c.width}", c) for c in PAPER]
-    if config:
-        run = load_config(config)
-        networks.append((f"{run.name}, {run.network.height}x{run.network.width}", run.network))
-    for label, network in networks:
-        size = measure(found, network)
-        total = size.with_classifier(people)
-        click.echo(f"{label:<26}{size.parameters / 1e6:>10.2f} M{total / 1e6:>12.2f} M{size.macs / 1e9:>8.3f} G")
-    click.echo(f"{'ResNet-50, 384x128':<26}{'':>12}{RESNET50_PARAMETERS / 1e6:>12.2f} M{RESNET50_MACS / 1e9:>8.3f} G")
-    paper = measure(found, PAPER[0])
-    click.echo(
-        f"\nC = 64 beside ResNet-50: {100 * (paper.with_classifier(751) / RESNET50_PARAMETERS - 1):+.1f} % parameters, "
-        f"{100 * (paper.macs / RESNET50_MACS - 1):+.1f} % MACs"
-    )
+    click.echo(f"{found}\n")
+    click.echo(table(found, load_config(config) if config else None, people))
     if draw:
-        from search.drawing import draw_cells
-
-        draw_cells(found, Path(draw))
-        click.echo(f"cells drawn to {draw}")
+        draw_cells(found, draw)
+        click.echo(f"\ncells drawn to {draw}")
 
 
-@cli.command(epilog="\b\nExamples:\n  python -m search retrain search/configs/autoreid-s.toml --data data/\n"
-             "  python -m search retrain search/configs/autoreid-s.toml --data data/ --resume\n"
-             "  torchrun --nproc-per-node 2 -m search retrain search/configs/autoreid-s.toml --data data/")
-@click.argument("config", type=click.Path(exists=True, dir_okay=False))
-@click.option("--data", required=True, type=click.Path(exists=True), help="Where the sources' paths start.")
-@click.option("--out", type=click.Path(file_okay=False), help="Run folder.  [default: runs/NAME]")
+@cli.command(
+    epilog="""\b
+Examples:
+  python -m search retrain search/configs/autoreid-s.toml --data data/
+  python -m search retrain search/configs/autoreid-s.toml --data data/ --resume
+  torchrun --nproc-per-node 2 -m search retrain search/configs/autoreid-s.toml --data data/
+Ctrl-C keeps what is done; --resume goes on from there."""
+)
+@click.argument("config", type=click.Path(path_type=Path))
+@click.option(
+    "--data", required=True, type=click.Path(path_type=Path), help="Where the sources' paths start."
+)
+@click.option("--out", type=click.Path(path_type=Path), help="Run folder.  [default: runs/NAME]")
 @click.option("--resume", is_flag=True, help="Go on from the run folder's last checkpoint.")
 @click.option("--strict", is_flag=True, help="Refuse unreadable crops instead of leaving them out.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-def retrain(config: str, data: str, out: str | None, resume: bool, strict: bool, device: str) -> None:
+@click.option(
+    "--save-every",
+    type=click.FloatRange(min=0),
+    default=120,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time between checkpoints within an epoch.",
+)
+def retrain(
+    config: Path, data: Path, out: Path | None, resume: bool, strict: bool, device: str, save_every: float
+) -> None:
     """Train the network that CONFIG describes on labelled crops."""
-    keep_freed_memory()
+    import torch
+
+    from search import checkpoint, distributed
+    from search.config import load_config
+    from search.data import list_crops, refuse_known_people
+    from search.engine import Trainer
+    from search.genotype import load_genotype
+    from search.memory import keep_freed_memory
+
     run = load_config(config)
-    folder = Path(out) if out else Path("runs") / run.name
-    if (folder / "last.pt").exists() and not resume:
-        raise InputError(f"{folder} holds a run already; add --resume to go on with it, or choose another --out")
-    home = distributed.start(_device(device))
+    genotype = load_genotype(run.genotype)
+    folder = out or Path("runs") / run.name
+    last = folder / "last.pt"
+    if last.exists() and not resume:
+        raise InputError(
+            f"{folder} holds a run already; add --resume to go on with it, or choose another --out"
+        )
+    state = checkpoint.load(last) if resume else None
+    train = list_crops(run.train, data, config.parent)
+    val = list_crops(run.val, data, config.parent)
+    refuse_known_people(train, val)
+    folder.mkdir(parents=True, exist_ok=True)
+
+    keep_freed_memory()
+    wanted = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    home = distributed.start(wanted)
     try:
         size = (run.network.height, run.network.width)
-        beside = Path(config).parent
-        train = _load("training", run.train, Path(data), beside, size, strict)
-        val = _load("validation", run.val, Path(data), beside, size, strict) if run.val else None
-        folder.mkdir(parents=True, exist_ok=True)
-        trainer = Trainer(run, load_genotype(run.genotype), train, val, folder, home)
-        if resume:
-            trainer.restore(checkpoint.load(trainer.checkpoint_path))
-        try:
-            trainer.run()
-        except KeyboardInterrupt:
-            raise InputError(
-                f"stopped in epoch {trainer.epoch + 1} of {run.recipe.epochs}; nothing is lost, go on with --resume"
-            ) from None
-        _report(trainer, run)
+        crops = _load("training", train, size, strict)
+        held_out = _load("validation", val, size, strict) if val else None
+        trainer = Trainer(run, genotype, crops, held_out, folder, home, save_every)
+        if state is not None:
+            trainer.restore(state)
+        if not trainer.run():
+            raise Stopped(
+                f"stopped in epoch {trainer.epoch + 1} of {run.recipe.epochs}; nothing is lost, "
+                "go on with --resume"
+            )
+        if distributed.rank() == 0:
+            _report(trainer)
     finally:
         distributed.stop()
 
 
-def _device(wanted: str) -> str:
-    if wanted == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise DeviceError("--device cuda: torch finds no CUDA device here; use --device cpu or a CUDA build of torch")
-    return wanted
+def _load(what: str, listed: list[Labelled], size: tuple[int, int], strict: bool) -> Crops:
+    from search import distributed, monitor
+    from search.data import load_crops
 
-
-def _load(
-    what: str, sources: Sequence[Source], data: Path, beside: Path, size: tuple[int, int], strict: bool
-) -> Crops:
-    total = sum(len(list_people(source, data, beside)) for source in sources)
     lead = distributed.rank() == 0
-    bar = monitor.progress(total, 0, "crop", f"read {what}") if lead else None
-    crops = load_crops(sources, data, beside, size, strict=strict, tick=bar.update if bar is not None else lambda: None)
-    if bar is not None:
-        bar.close()
+    with monitor.progress(len(listed), 0, "crop", f"read {what}", shown=lead) as bar:
+        crops = load_crops(listed, size, strict=strict, tick=bar.update)
+    if lead:
         for failure in crops.failures:
             click.echo(f"left out: {failure}", err=True)
         click.echo(f"{what}: {len(crops.records)} crops of {crops.people} people", err=True)
     return crops
 
 
-def _report(trainer: Trainer, run: RunConfig) -> None:
-    if distributed.rank() == 0:
-        last = trainer.history[-1]
-        score = f": val rank-1 {100 * last['rank1']:.1f}, mAP {100 * last['mAP']:.1f}" if "mAP" in last else ""
-        click.echo(f"{run.name}: {run.recipe.epochs} epochs done{score}")
-        click.echo(f"next: python -m export {trainer.checkpoint_path} -o {run.name}.onnx")
+def _report(trainer: Trainer) -> None:
+    name, last = trainer.config.name, trainer.history[-1]
+    click.echo(f"{name}: {last['epoch']} epochs done")
+    if "mAP" in last:
+        click.echo(f"validation: rank-1 {100 * last['rank1']:.1f} %, mAP {100 * last['mAP']:.1f} %")
+    click.echo(f"next: python -m export {trainer.checkpoint_path} -o {name}.onnx")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Random views of a whole batch at once, from uint8 crops in memory.
 
-The draws for a batch come from (seed, epoch, step) alone and are made for the whole batch before it is cut into the
-slices of the processes, so one process and many see the same pixels.
+The draws for a batch come from (seed, epoch, step) alone and are made for the whole batch before it is cut
+into the slices of the processes, so one process and many see the same pixels.
 """
 
 from __future__ import annotations
@@ -105,7 +105,9 @@ def augment(images: Tensor, draws: Draws, pad: int) -> Tensor:
 def _light(x: Tensor, factors: Tensor) -> Tensor:
     """Brightness, contrast around the crop's mean grey, saturation around each pixel's grey.
 
-    x is (N, H, W, 3), 0..255; the three are one affine map of colour: s c b x + (1 - s) c b grey + (1 - c) b mean.
+    x is (N, H, W, 3), 0..255; the three are one affine map of colour:
+
+        s c b x + (1 - s) c b grey + (1 - c) b mean
     """
     brightness, contrast, saturation = factors[:, :, None, None, None].unbind(1)
     grey = (x @ _GREY.to(x.device))[..., None]

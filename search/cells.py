@@ -13,7 +13,8 @@ from search.ops import ConvBN, FactorizedReduce, build_op, reads_rectified
 class Cell(nn.Module):
     """Two inputs, brought to one width and one size; each node sums its edges; the nodes are concatenated.
 
-    Whatever reads a cell's output rectifies it first (the next two cells, the head), so a cell puts out rectified maps.
+    Whatever reads a cell's output rectifies it first (the next two cells, the head), so a cell puts out
+    rectified maps.
 
     Args:
         genotype: the ops.
@@ -44,7 +45,15 @@ class Cell(nn.Module):
         self.c_out = channels * genotype.width
 
     def forward(self, older: Tensor, newer: Tensor) -> Tensor:
-        """Rectified (N, c_older, ...) and (N, c_newer, H, W) -> rectified (N, c_out, H / stride, W / stride)."""
+        """Combine the outputs of the two preceding cells.
+
+        Args:
+            older: (N, c_older, H, W), rectified; 2H and 2W where the preceding cell halved the map.
+            newer: (N, c_newer, H, W), rectified.
+
+        Returns:
+            (N, c_out, H / stride, W / stride), rectified.
+        """
         raw = [self.older(older), self.newer(newer)]
         rectified = [F.relu(state) for state in raw]
         edge = 0

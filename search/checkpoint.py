@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 from pathlib import Path
@@ -11,15 +12,46 @@ import torch
 
 from autoreid_deploy.errors import InputError
 
+FORMAT = "autoreid-checkpoint/1"
+_KEYS = frozenset(
+    (
+        "config",
+        "genotype",
+        "people",
+        "data",
+        "network",
+        "average",
+        "optimiser",
+        "epoch",
+        "step",
+        "sums",
+        "history",
+    )
+)
+
 
 def save(state: dict[str, Any], path: Path) -> None:
-    """Write through a temporary file, so that a kill at any moment leaves the old file or the new one."""
+    """Write through a temporary file, so that a kill at any moment leaves the old file or the new one.
+
+    Args:
+        state: tensors and plain types under the keys that `load` expects.
+        path: replaced.
+
+    Raises:
+        OSError: the disk is full or refuses; the old file stays.
+    """
+    packed = io.BytesIO()  # torch's own writer ends the process where a disk is full
+    torch.save({"format": FORMAT, **state}, packed)
     temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as file:
+            file.write(packed.getbuffer())
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def load(path: str | Path) -> dict[str, Any]:
@@ -28,13 +60,22 @@ def load(path: str | Path) -> dict[str, Any]:
     Raises:
         InputError: the file is missing or is no checkpoint of ours.
     """
+    expected = f"{path}: expected a checkpoint of python -m search retrain ({FORMAT})"
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise InputError(f"{path}: no such checkpoint; train one with: python -m search retrain") from None
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path}: expected a checkpoint of python -m search retrain; {reason}") from error
-    if not isinstance(state, dict) or state.get("format") != "autoreid-checkpoint/1":
-        raise InputError(f"{path}: expected a checkpoint of python -m search retrain (autoreid-checkpoint/1)")
+    except (OSError, RuntimeError, EOFError, ValueError, LookupError, pickle.UnpicklingError) as error:
+        raise InputError(f"{expected}; {_reason(error)}") from error
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise InputError(f"{expected}, got another file")
+    if missing := _KEYS - state.keys():
+        raise InputError(f"{expected}; it lacks {', '.join(sorted(missing))}")
     return state
+
+
+def _reason(error: Exception) -> str:
+    """The first line of torch's page of advice, some of which tells how to run a stranger's code."""
+    if isinstance(error, pickle.UnpicklingError):
+        return "this is no file of tensors and plain values alone"
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,7 +1,7 @@
 """Parameters and multiply-accumulates, counted the way the paper's table is.
 
-Parameters are the weights of convolutions, linear layers and affine BN; MACs are those of convolutions and of the
-part-aware linear layers, for one image.
+Parameters are the weights of convolutions, linear layers and affine BN; MACs are those of convolutions and of
+the part-aware linear layers, for one image.
 """
 
 from __future__ import annotations
@@ -11,21 +11,23 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from search.config import RunConfig
 from search.genotype import Genotype
-from search.network import Backbone, NetworkConfig, example_input
+from search.network import Network, NetworkConfig, example_input
 
 # ResNet-50 at 384x128 with a 751-way classifier, the network that the paper compares with.
 RESNET50_PARAMETERS = 25.0e6
 RESNET50_MACS = 4.00e9
+PAPER = (NetworkConfig(channels=64), NetworkConfig(channels=32))
 
 
 @dataclass(frozen=True)
 class Complexity:
-    """Size and work of a backbone.
+    """Size and work of a network up to its embedding; the BN neck, a scale and a shift, is not counted.
 
     Attributes:
-        parameters: without a classifier.
-        features: channels of the last map.
+        parameters: of the backbone and the bottleneck.
+        features: what a classifier would see.
         macs: multiply-accumulates for one image.
     """
 
@@ -34,7 +36,7 @@ class Complexity:
     macs: int
 
     def with_classifier(self, people: int) -> int:
-        """Parameters with a linear classifier (and its bias) over so many people on the pooled map."""
+        """Parameters with a linear classifier (and its bias) over so many people."""
         return self.parameters + (self.features + 1) * people
 
 
@@ -63,7 +65,40 @@ def count_macs(module: nn.Module, x: Tensor) -> int:
 
 
 def measure(genotype: Genotype, config: NetworkConfig) -> Complexity:
-    """Build the backbone of a genotype and count it."""
-    backbone = Backbone(genotype, config)
-    parameters = sum(parameter.numel() for parameter in backbone.parameters())
-    return Complexity(parameters, backbone.c_out, count_macs(backbone, example_input(config)))
+    """Build a genotype's network, of shapes without numbers, and count it."""
+    with torch.device("meta"):
+        network = Network(genotype, config, people=1)
+        macs = count_macs(network.backbone, example_input(config))
+    bottleneck = sum(parameter.numel() for parameter in network.bottleneck.parameters())
+    parameters = sum(parameter.numel() for parameter in network.backbone.parameters())
+    return Complexity(parameters + bottleneck, network.dim, macs + bottleneck)
+
+
+def table(genotype: Genotype, run: RunConfig | None = None, people: int = 751) -> str:
+    """Lay out the size of a genotype's networks: the paper's two, a run's, and ResNet-50 beside them."""
+    networks = [(f"C = {config.channels}, {config.height}x{config.width}", config) for config in PAPER]
+    if run is not None:
+        networks.append((f"{run.name}, {run.network.height}x{run.network.width}", run.network))
+    lines = [f"{'network':<26}{'parameters':>12}{f'with {people}-way':>16}{'MACs':>12}"]
+    for label, config in networks:
+        size = measure(genotype, config)
+        total = size.with_classifier(people)
+        lines.append(
+            f"{label:<26}{_millions(size.parameters, 12)}{_millions(total, 16)}{_billions(size.macs)}"
+        )
+    lines.append(
+        f"{'ResNet-50, 384x128':<26}{'':>12}{_millions(RESNET50_PARAMETERS, 16)}{_billions(RESNET50_MACS)}"
+    )
+    paper = measure(genotype, PAPER[0])
+    fewer = 100 * (1 - paper.with_classifier(751) / RESNET50_PARAMETERS)
+    cheaper = 100 * (1 - paper.macs / RESNET50_MACS)
+    lines.append(f"\nC = 64 against ResNet-50: {fewer:.1f} % fewer parameters, {cheaper:.1f} % fewer MACs")
+    return "\n".join(lines)
+
+
+def _millions(count: float, width: int) -> str:
+    return f"{count / 1e6:>{width - 2}.2f} M"
+
+
+def _billions(count: float) -> str:
+    return f"{count / 1e9:>10.3f} G"

@@ -1,16 +1,18 @@
 """What a retraining run is told: one TOML file, read into frozen dataclasses.
 
-Paths of crops are relative to `--data`; id lists are looked up beside the TOML file, then in `search/splits/`.
+Paths of crops are relative to `--data`; id lists are looked up beside the TOML file, then in
+`search/splits/`. docs/training.md lists every key.
 """
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from autoreid_deploy.errors import InputError
 from search.network import NetworkConfig
@@ -20,8 +22,32 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 SPLITS = Path(__file__).parent / "splits"
-T = TypeVar("T")
+T = TypeVar("T", bound="DataclassInstance")
+
+# Smallest and largest value of each number of a recipe.
+_LIMITS = {
+    "epochs": (1, math.inf),
+    "people": (2, math.inf),  # a triplet needs two people, and two crops of one
+    "shots": (2, math.inf),
+    "lr": (0, math.inf),
+    "momentum": (0, 1),
+    "weight_decay": (0, math.inf),
+    "warmup": (0, math.inf),
+    "label_smoothing": (0, 1),
+    "margin": (0, math.inf),
+    "triplet_weight": (0, math.inf),
+    "flip": (0, 1),
+    "pad": (0, math.inf),
+    "jitter": (0, 1),
+    "erase": (0, 1),
+    "ema": (0, 1),
+    "val_every": (1, math.inf),
+    "seed": (0, math.inf),
+}
 
 
 @dataclass(frozen=True)
@@ -88,19 +114,28 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.people < 2 or self.shots < 2:
-            raise InputError(
-                f"recipe: a triplet needs 2 or more people and shots, got {self.people} and {self.shots}"
-            )
+        for name, (low, high) in _LIMITS.items():
+            value = getattr(self, name)
+            if not (math.isfinite(value) and low <= value <= high):
+                wanted = f"{low} or more" if high == math.inf else f"from {low} to {high}"
+                raise InputError(f"recipe: {name} is {wanted}, got {value}")
         if self.precision not in ("auto", "bf16", "float32"):
             raise InputError(f"recipe: precision is auto, bf16 or float32, got {self.precision!r}")
-        if self.epochs < 1 or self.val_every < 1:
-            raise InputError("recipe: epochs and val_every are 1 or more")
 
 
 @dataclass(frozen=True)
 class RunConfig:
-    """A whole run."""
+    """A whole run.
+
+    Attributes:
+        name: of the run's folder and of the exported model.
+        genotype: a bundled name or the path of a JSON file.
+        terms: what the trained weights may be used for, one line.
+        network: all but the cells.
+        recipe: how to train.
+        train: crops to learn from.
+        val: crops of other people to be scored by; may be empty.
+    """
 
     name: str = "model"
     genotype: str = "auto_reid_2019"
@@ -109,6 +144,12 @@ class RunConfig:
     recipe: Recipe = field(default_factory=Recipe)
     train: tuple[Source, ...] = (Source(),)
     val: tuple[Source, ...] = ()
+
+    def __post_init__(self) -> None:
+        if Path(self.name).name != self.name:
+            raise InputError(f"name: expected a plain name, which a folder and a file get, got {self.name!r}")
+        if not self.train:
+            raise InputError("expected one or more [[train]] tables, got none")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types only, so that a checkpoint can be read without running code."""
@@ -122,7 +163,8 @@ class RunConfig:
         """Read plain types.
 
         Raises:
-            InputError: an unknown key (the closest known one is named), a wrong type or an impossible value.
+            InputError: an unknown key (the closest known one is named), a wrong type or an impossible
+                value.
         """
         values = dict(plain)
         for key, kind in (("network", NetworkConfig), ("recipe", Recipe)):
@@ -160,7 +202,7 @@ def find_ids(name: str, beside: Path) -> Path:
 def _build(kind: type[T], values: Any, where: str) -> T:
     if not isinstance(values, Mapping):
         raise InputError(f"{where}: expected a table, got {values!r}")
-    known = [f.name for f in fields(kind)]  # type: ignore[arg-type]
+    known = [f.name for f in fields(kind)]
     hints = get_type_hints(kind)
     checked: dict[str, Any] = {}
     for key, value in values.items():
@@ -173,13 +215,13 @@ def _build(kind: type[T], values: Any, where: str) -> T:
 
 
 def _convert(value: Any, hint: Any, where: str) -> Any:
-    """Check a scalar's type and turn a list into the tuple that a frozen dataclass holds."""
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+    """Check a value's type; a list of numbers becomes the tuple that a frozen dataclass holds."""
+    if hint is float and type(value) is int:
         return float(value)
-    if hint in (int, float, str) and (not isinstance(value, hint) or isinstance(value, bool)):
+    if hint in (int, float, str) and type(value) is not hint:
         raise InputError(f"{where}: expected {hint.__name__}, got {value!r}")
-    if isinstance(value, list):
-        if not all(isinstance(item, int) and not isinstance(item, bool) for item in value):
+    if hint == tuple[int, ...]:
+        if not isinstance(value, list | tuple) or not all(type(item) is int for item in value):
             raise InputError(f"{where}: expected a list of integers, got {value!r}")
         return tuple(value)
-    return value
+    return value  # a table, built already

@@ -16,6 +16,26 @@ from autoreid_deploy.records import DISTRACTOR, JUNK, Record, read_ids, scan
 from search.config import Source, find_ids
 
 
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """A crop of a known person.
+
+    Attributes:
+        source: position of its source in the configuration; people of two sources are never the same.
+        folder: the source's folder or CSV.
+        record: the crop.
+    """
+
+    source: int
+    folder: Path
+    record: Record
+
+    @property
+    def person(self) -> tuple[int, str]:
+        """Who it is, over all sources."""
+        return self.source, str(self.record.pid)
+
+
 @dataclass(frozen=True)
 class Crops:
     """The crops of one or more sources.
@@ -32,76 +52,98 @@ class Crops:
     labels: NDArray[np.int64]
     records: tuple[Record, ...]
     origins: NDArray[np.int64]
-    failures: tuple[CropError, ...]
+    failures: tuple[CropError, ...] = ()
 
     @property
     def people(self) -> int:
         """How many people there are."""
         return int(self.labels.max()) + 1
 
-    def counts(self) -> list[dict[str, int]]:
-        """People and crops of each source."""
-        of_source = [self.labels[self.origins == i] for i in range(int(self.origins.max()) + 1)]
-        return [{"people": len(np.unique(labels)), "crops": len(labels)} for labels in of_source]
+    def count(self, source: int) -> dict[str, int]:
+        """People and crops of one source."""
+        labels = self.labels[self.origins == source]
+        return {"people": len(np.unique(labels)), "crops": len(labels)}
 
 
-def list_people(source: Source, root: Path, beside: Path) -> list[Record]:
-    """List the labelled crops of a source; junk and distractors teach nothing and are left out.
+def list_crops(sources: Sequence[Source], root: Path, beside: Path) -> list[Labelled]:
+    """List the crops of known people of all sources; junk and distractors teach nothing and are left out.
+
+    Args:
+        sources: what to take.
+        root: where the sources' paths start.
+        beside: where id lists are looked up first.
 
     Raises:
-        InputError: nothing is there, no name tells a person, or nobody of the id list is among them.
+        InputError: nothing is there, no name tells a person, or nobody of an id list is among them.
     """
+    return [
+        Labelled(i, root / source.path, record)
+        for i, source in enumerate(sources)
+        for record in _records(source, root, beside)
+    ]
+
+
+def _records(source: Source, root: Path, beside: Path) -> list[Record]:
     folder = root / source.path
-    labelled = [r for r in scan(folder, names=source.names) if r.pid not in (None, JUNK, DISTRACTOR)]
-    if not labelled:
+    known = [r for r in scan(folder, names=source.names) if r.pid not in (None, JUNK, DISTRACTOR)]
+    if not known:
         raise InputError(
-            f"{folder}: no crop names a person; expected PPPP_cC...jpg (Market), CUHK01 or CUHK03 names, or a CSV "
-            "with path,pid,camid"
+            f"{folder}: no crop names a person; expected PPPP_cC...jpg (Market), CUHK01 or CUHK03 names, "
+            "or a CSV with path,pid,camid"
         )
     if not source.ids:
-        return labelled
+        return known
     wanted = read_ids(find_ids(source.ids, beside))
-    kept = [record for record in labelled if record.pid in wanted]
+    kept = [record for record in known if record.pid in wanted]
     if not kept:
         raise InputError(f"{folder}: none of the {len(wanted)} people of {source.ids} is among the crops")
     return kept
 
 
+def refuse_known_people(train: Sequence[Labelled], val: Sequence[Labelled]) -> None:
+    """Make sure that nobody is validated on whom the network learns.
+
+    Raises:
+        InputError: a person of the same folder is in both, which measures classification and not retrieval.
+    """
+    learnt, asked = ({(crop.folder, crop.person[1]) for crop in crops} for crops in (train, val))
+    if both := sorted(learnt & asked):
+        raise InputError(
+            f"validation needs people that training has not seen, but {len(both)} are in both, the first "
+            f"{both[0][1]} of {both[0][0]}; give each side an id list of its own (ids = ...)"
+        )
+
+
 def load_crops(
-    sources: Sequence[Source],
-    root: Path,
-    beside: Path,
+    listed: Sequence[Labelled],
     size: tuple[int, int],
     *,
     strict: bool = False,
     tick: Callable[[], object] = lambda: None,
 ) -> Crops:
-    """Decode and resize every crop of the sources.
+    """Decode and resize crops.
 
     Args:
-        sources: what to take; people of two sources are never the same.
-        root: where the sources' paths start.
-        beside: where id lists are looked up first.
+        listed: what to load.
         size: (height, width) in pixels.
         strict: refuse the first unreadable crop instead of leaving it out.
         tick: called once a crop.
 
     Raises:
         CropError: with `strict`, a crop can't be read.
-        InputError: a source holds nobody.
+        InputError: none can.
     """
-    listed = [(i, record) for i, source in enumerate(sources) for record in list_people(source, root, beside)]
 
-    def read(item: tuple[int, Record]) -> NDArray[np.uint8] | CropError:
+    def read(item: Labelled) -> NDArray[np.uint8] | CropError:
         try:
-            return resize_crop(read_crop(item[1].path), *size)
+            return resize_crop(read_crop(item.record.path), *size)
         except CropError as error:
             if strict:
                 raise
             return error
 
     images = np.empty((len(listed), *size, 3), np.uint8)
-    kept: list[tuple[int, Record]] = []
+    kept: list[Labelled] = []
     failures: list[CropError] = []
     with ThreadPoolExecutor() as pool:
         for item, image in zip(listed, pool.map(read, listed), strict=True):
@@ -113,7 +155,11 @@ def load_crops(
             tick()
     if not kept:
         raise InputError(f"none of {len(listed)} crops can be read; the first: {failures[0]}")
-    people = {key: i for i, key in enumerate(sorted({(i, str(r.pid)) for i, r in kept}))}
-    labels = np.array([people[i, str(record.pid)] for i, record in kept], np.int64)
-    origins = np.array([i for i, _ in kept], np.int64)
-    return Crops(images[: len(kept)], labels, tuple(r for _, r in kept), origins, tuple(failures))
+    numbers = {person: i for i, person in enumerate(sorted({item.person for item in kept}))}
+    return Crops(
+        images=images[: len(kept)],
+        labels=np.array([numbers[item.person] for item in kept], np.int64),
+        records=tuple(item.record for item in kept),
+        origins=np.array([item.source for item in kept], np.int64),
+        failures=tuple(failures),
+    )

@@ -1,18 +1,21 @@
 """One process or many, the same result.
 
-A batch is cut into equal slices, one a process. Two things look beyond a slice: BN's statistics and the hardest
-positive and negative of the triplet loss. Both go through one differentiable sum over the processes, so that the
-gradients that DDP averages are those of the undivided batch.
+A batch is cut into equal slices, one a process. Two things look beyond a slice: BN's statistics and the
+hardest positive and negative of the triplet loss. Both go through one differentiable sum over the processes,
+so that the gradients that DDP averages are those of the undivided batch.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+
+from autoreid_deploy.errors import DeviceError
 
 
 def world_size() -> int:
@@ -26,12 +29,30 @@ def rank() -> int:
 
 
 def start(device: str) -> torch.device:
-    """Join the group that `torchrun` describes in the environment, if it does, and return this process's device."""
+    """Join the group that `torchrun` describes in the environment, if it does.
+
+    Args:
+        device: `cpu` or `cuda`.
+
+    Returns:
+        This process's device.
+
+    Raises:
+        DeviceError: CUDA is asked for and is not there, or there are more processes than devices.
+    """
+    home = torch.device(device)
+    if device == "cuda":
+        number, devices = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+        if number >= devices:
+            raise DeviceError(
+                f"--device cuda: torch finds {devices} CUDA devices here, process {number} needs one of "
+                "its own; use --device cpu, fewer processes or a CUDA build of torch"
+            )
+        home = torch.device("cuda", number)
+        torch.cuda.set_device(home)
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
         dist.init_process_group("nccl" if device == "cuda" else "gloo")
-    if device == "cuda":
-        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-    return torch.device(device)
+    return home
 
 
 def stop() -> None:
@@ -56,16 +77,25 @@ class _Sum(torch.autograd.Function):
         return total
 
 
+_sum: Callable[[Tensor], Tensor] = _Sum.apply
+
+
 def all_sum(x: Tensor) -> Tensor:
     """Sum a tensor over the processes; gradients flow back to every process's share."""
+    return x if world_size() == 1 else _sum(x)
+
+
+def mean(values: Sequence[float], device: torch.device) -> list[float]:
+    """Average plain numbers over the processes; all of them get the same answer."""
     if world_size() == 1:
-        return x
-    total: Tensor = _Sum.apply(x)
-    return total
+        return list(values)
+    total = all_sum(torch.tensor(values, dtype=torch.float64, device=device))
+    averaged: list[float] = (total / world_size()).tolist()
+    return averaged
 
 
 def gather(x: Tensor) -> Tensor:
-    """(n, ...) in each process -> (world * n, ...) in all, in rank order; gradients flow back to the owner."""
+    """(n, ...) in each process -> (world * n, ...) in all, by rank; gradients flow back to the owner."""
     if world_size() == 1:
         return x
     before, after = rank(), world_size() - 1 - rank()

@@ -15,87 +15,22 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 
 from autoreid_deploy.errors import InputError
-from autoreid_deploy.metrics import Evaluation, evaluate_records
-from autoreid_deploy.protocols import heldout_split
 from search import checkpoint, distributed, monitor
-from search.augment import augment, draw, normalise
-from search.config import Recipe, RunConfig
+from search.augment import augment, draw
+from search.config import RunConfig
 from search.data import Crops
 from search.genotype import Genotype
 from search.losses import batch_hard_triplet
 from search.network import Network
+from search.optim import follow, learning_rate, optimiser, precision
 from search.sampler import IdentitySampler
-
-SAVE_SECONDS = 120
-FORMAT = "autoreid-checkpoint/1"
-
-
-def precision(recipe: Recipe, device: torch.device) -> torch.dtype:
-    """The type that convolutions run in: bf16 only where the processor computes in it."""
-    if recipe.precision != "auto":
-        return torch.bfloat16 if recipe.precision == "bf16" else torch.float32
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-    # Without AVX-512 BF16 or AMX a CPU emulates bf16, at a tenth of the speed of float32.
-    native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return torch.bfloat16 if native else torch.float32
-
-
-def learning_rate(recipe: Recipe, progress: float) -> float:
-    """Linear warm-up from a tenth, then half a cosine to nearly nothing; progress is in epochs."""
-    if progress < recipe.warmup:
-        return recipe.lr * (0.1 + 0.9 * progress / recipe.warmup)
-    done = (progress - recipe.warmup) / max(recipe.epochs - recipe.warmup, 1e-9)
-    return recipe.lr * (0.002 + 0.998 * (1 + math.cos(math.pi * min(done, 1.0))) / 2)
-
-
-def optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """SGD with Nesterov momentum; BN and biases do not decay."""
-    trained = [p for p in network.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.dim() > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in trained if p.dim() <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=True)
-
-
-@torch.no_grad()
-def follow(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
-    """Exponential moving average of weights and statistics; young averages follow faster."""
-    decay = min(decay, (1 + step) / (10 + step))
-    for mean, now in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
-        if mean.is_floating_point():
-            mean.lerp_(now, 1 - decay)
-        else:
-            mean.copy_(now)
-
-
-def embed(network: Network, images: np.ndarray[Any, np.dtype[np.uint8]], device: torch.device) -> np.ndarray:  # type: ignore[type-arg]
-    """(N, H, W, 3) uint8 RGB -> (N, dim) float32 unit rows, in evaluation mode."""
-    network.eval()
-    rows = []
-    with torch.no_grad():
-        for start in range(0, len(images), 128):
-            batch = torch.from_numpy(images[start : start + 128]).to(device)
-            rows.append(network.embed(normalise(batch)).cpu().numpy())
-    return np.concatenate(rows)
-
-
-def validate(network: Network, crops: Crops, device: torch.device) -> Evaluation:
-    """Score held-out people by the held-out protocol, through the same code as `reid-eval`."""
-    rows = embed(network, crops.images, device)
-    query, gallery = heldout_split(list(crops.records))
-    return evaluate_records(
-        rows[query],
-        [crops.records[i] for i in query],
-        rows[gallery],
-        [crops.records[i] for i in gallery],
-    )
+from search.scoring import score, validate
 
 
 @dataclass
@@ -109,6 +44,7 @@ class Trainer:
         val: crops of other people to be scored by, or None.
         folder: where checkpoints, log and curve go.
         device: where the network lives.
+        save_seconds: time between checkpoints within an epoch; there is one at the end of each, too.
         epoch: the epoch under way.
         step: the next step of that epoch.
         history: one row a finished epoch.
@@ -120,6 +56,7 @@ class Trainer:
     val: Crops | None
     folder: Path
     device: torch.device
+    save_seconds: float = 120.0
     epoch: int = 0
     step: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -133,6 +70,9 @@ class Trainer:
         self.optimiser = optimiser(self.network, recipe)
         self.sampler = IdentitySampler(self.train.labels, recipe.people, recipe.shots, recipe.seed)
         self.dtype = precision(recipe, self.device)
+        if self.val is not None:
+            # Crops that cannot be scored are an error now, and not epochs later.
+            score(np.ones((len(self.val.records), 1), np.float32), self.val)
         world = distributed.world_size()
         if recipe.people * recipe.shots % world:
             raise InputError(f"a batch of {recipe.people} x {recipe.shots} cannot be cut into {world} slices")
@@ -149,40 +89,51 @@ class Trainer:
         """The newest state."""
         return self.folder / "last.pt"
 
-    def run(self) -> None:
-        """Train to the last epoch; an interrupt or a request to end saves the state first."""
-        total = self.config.recipe.epochs * len(self.sampler)
-        done = self.epoch * len(self.sampler) + self.step
-        batch = self.config.recipe.people * self.config.recipe.shots
+    def run(self) -> bool:
+        """Train to the last epoch, or until Ctrl-C or SIGTERM asks to stop; the state is saved either way.
+
+        Returns:
+            Whether the last epoch is done.
+
+        Raises:
+            InputError: the loss is no longer finite.
+        """
+        recipe = self.config.recipe
+        batch, steps = recipe.people * recipe.shots, len(self.sampler)
+        total, done = recipe.epochs * steps * batch, (self.epoch * steps + self.step) * batch
         lead = distributed.rank() == 0
-        bar = monitor.progress(total * batch, done * batch, "img", self.config.name) if lead else None
         saved = time.monotonic()
-        with _stopping() as asked_to_stop:
-            while self.epoch < self.config.recipe.epochs:
+        with (
+            monitor.progress(total, done, "img", self.config.name, shown=lead) as bar,
+            _stopping() as asked_to_stop,
+        ):
+            while self.epoch < recipe.epochs:
                 for indices in self.sampler.epoch(self.epoch)[self.step :]:
                     losses = self.train_step(indices)
                     self.step += 1
-                    if bar is not None:
-                        bar.set_postfix_str(
-                            f"epoch {self.epoch + 1}/{self.config.recipe.epochs} ce {losses[0]:.3f} "
-                            f"triplet {losses[1]:.3f} {self._last_score()}",
-                            refresh=False,
-                        )
-                        bar.update(batch)
-                    if asked_to_stop():
+                    bar.set_postfix_str(self._summary(*losses), refresh=False)
+                    bar.update(batch)
+                    # A signal reaches the processes at different steps; they stop after the same one.
+                    if any(distributed.mean([asked_to_stop()], self.device)):
                         self.save()
-                        raise KeyboardInterrupt
-                    if time.monotonic() - saved > SAVE_SECONDS:
+                        return False
+                    if time.monotonic() - saved > self.save_seconds:
                         self.save()
                         saved = time.monotonic()
                 self.finish_epoch()
                 self.save()
                 saved = time.monotonic()
-        if bar is not None:
-            bar.close()
+        return True
 
-    def train_step(self, indices: np.ndarray[Any, np.dtype[np.int64]]) -> tuple[float, float]:
-        """One step over a batch of crops, of which this process takes its slice; returns both losses."""
+    def train_step(self, indices: NDArray[np.int64]) -> tuple[float, float]:
+        """One step over a batch of crops, of which this process takes its slice.
+
+        Args:
+            indices: (P * K,) crops of the whole batch.
+
+        Returns:
+            Cross-entropy and triplet loss of the whole batch.
+        """
         recipe, part = self.config.recipe, indices[self.slice]
         height, width = self.config.network.height, self.config.network.width
         draws = draw(recipe, (self.epoch, self.step), len(indices), height, width)[self.slice]
@@ -199,14 +150,17 @@ class Trainer:
         triplet = batch_hard_triplet(features.float(), labels, recipe.margin)
         loss: Tensor = cross_entropy + recipe.triplet_weight * triplet
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         self.optimiser.step()
         follow(self.average, self.network, recipe.ema, self.epoch * len(self.sampler) + self.step)
-        losses = float(cross_entropy.detach()), float(triplet.detach())
+        losses = distributed.mean([float(cross_entropy.detach()), float(triplet.detach())], self.device)
         if not math.isfinite(sum(losses)):
-            raise InputError(f"the loss is {losses} in epoch {self.epoch + 1}; lower recipe.lr and --resume")
+            raise InputError(
+                f"the loss is {losses} in epoch {self.epoch + 1}; train anew with a lower recipe.lr or a "
+                "longer recipe.warmup"
+            )
         self._sums += (*losses, 1)
-        return losses
+        return losses[0], losses[1]
 
     def finish_epoch(self) -> None:
         """Log the epoch, validate if it is time to, and turn to the next one."""
@@ -237,13 +191,12 @@ class Trainer:
     def state(self) -> dict[str, Any]:
         """Everything that the rest of the run, or an export, depends on."""
         return {
-            "format": FORMAT,
             "config": self.config.to_dict(),
             "genotype": self.genotype.to_dict(),
             "people": self.train.people,
             "data": [
-                {"name": s.name or s.path, "terms": s.terms, **counts}
-                for s, counts in zip(self.config.train, self.train.counts(), strict=True)
+                {"name": source.name or source.path, "terms": source.terms, **self.train.count(i)}
+                for i, source in enumerate(self.config.train)
             ],
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
@@ -258,15 +211,15 @@ class Trainer:
         """Go on where a checkpoint stopped.
 
         Raises:
-            InputError: the checkpoint is of another configuration or of other people.
+            InputError: the checkpoint is of another configuration, other cells or other crops.
         """
-        mine, theirs = self.config.to_dict(), state["config"]
-        changed = sorted(key for key in mine if mine[key] != theirs.get(key))
-        if changed or state["people"] != self.train.people:
-            what = f"another {', '.join(changed)}" if changed else f"{state['people']} people"
+        mine = self.state()
+        changed = sorted(key for key, value in mine["config"].items() if value != state["config"].get(key))
+        changed += [key for key in ("genotype", "data") if mine[key] != state[key] and key not in changed]
+        if changed:
             raise InputError(
-                f"{self.checkpoint_path} was trained with {what}; resume with the same configuration and data, or "
-                "train into another folder"
+                f"{self.checkpoint_path} was trained with another {', '.join(changed)}; resume with the same "
+                "configuration and crops, or train into another folder"
             )
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
@@ -274,9 +227,11 @@ class Trainer:
         self.epoch, self.step, self.history = state["epoch"], state["step"], list(state["history"])
         self._sums = np.array(state["sums"])
 
-    def _last_score(self) -> str:
+    def _summary(self, cross_entropy: float, triplet: float) -> str:
         scored = [row for row in self.history if "mAP" in row]
-        return f"val {100 * scored[-1]['rank1']:.1f}/{100 * scored[-1]['mAP']:.1f}" if scored else ""
+        last = f" val {100 * scored[-1]['rank1']:.1f}/{100 * scored[-1]['mAP']:.1f}" if scored else ""
+        epoch = f"epoch {self.epoch + 1}/{self.config.recipe.epochs}"
+        return f"{epoch} ce {cross_entropy:.3f} triplet {triplet:.3f}{last}"
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """What a search finds: two cells of named ops, kept as JSON.
 
-A cell has two inputs (nodes 0 and 1, the outputs of the two preceding cells) and computed nodes 2, 3, ...; each computed
-node sums two edges, each edge is one op applied to an earlier node. Ops are stored by name, never by index.
+A cell has two inputs (nodes 0 and 1, the outputs of the two preceding cells) and computed nodes 2, 3, ...;
+each computed node sums two edges, each edge is one op applied to an earlier node. Ops are stored by name,
+never by index.
 """
 
 from __future__ import annotations
@@ -47,6 +48,13 @@ class CellGenotype:
         """How many node outputs are concatenated: a cell puts out `width` times its node channels."""
         return len(self.nodes)
 
+    def __str__(self) -> str:
+        """One line a node."""
+        return "\n".join(
+            f"  node {i} = " + " + ".join(f"{edge.op}({edge.source})" for edge in node)
+            for i, node in enumerate(self.nodes, start=2)
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Genotype:
@@ -62,6 +70,10 @@ class Genotype:
     normal: CellGenotype
     reduce: CellGenotype
 
+    def __str__(self) -> str:
+        """Both cells, one line a node."""
+        return f"normal:\n{self.normal}\nreduce:\n{self.reduce}"
+
     def to_dict(self) -> dict[str, Any]:
         """The JSON form: `{"name", "normal": [[[op, source], ...], ...], "reduce": ...}`."""
         return {"name": self.name, "normal": _plain(self.normal), "reduce": _plain(self.reduce)}
@@ -71,11 +83,13 @@ class Genotype:
         """Read the JSON form.
 
         Raises:
-            InputError: a cell is missing, an op has no such name, or an edge does not come from an earlier node.
+            InputError: a cell is missing, an op is unknown, or an edge does not come from an earlier node.
         """
         missing = {"name", "normal", "reduce"} - set(plain)
         if missing:
-            raise InputError(f"{source}: expected the keys name, normal and reduce; {sorted(missing)} missing")
+            raise InputError(
+                f"{source}: expected the keys name, normal and reduce; {sorted(missing)} missing"
+            )
         return cls(
             name=str(plain["name"]),
             normal=_cell(plain["normal"], f"{source}: normal"),
@@ -106,7 +120,9 @@ def load_genotype(name_or_path: str | Path) -> Genotype:
     except ValueError as error:
         raise InputError(f"{path}: expected a genotype as JSON; {error}") from error
     if not isinstance(plain, dict):
-        raise InputError(f"{path}: expected a JSON object with name, normal and reduce; got {type(plain).__name__}")
+        raise InputError(
+            f"{path}: expected a JSON object with name, normal and reduce; got {type(plain).__name__}"
+        )
     return Genotype.from_dict(plain, str(path))
 
 
@@ -132,9 +148,11 @@ def _cell(plain: Any, where: str) -> CellGenotype:
 
 def _node(plain: Any, index: int, where: str) -> tuple[Edge, ...]:
     try:
-        edges = tuple(Edge(str(op), int(source)) for op, source in plain)
+        edges = tuple(Edge(op, source) for op, source in plain)
     except (TypeError, ValueError):
-        raise InputError(f"{where}: expected [[op, source], ...], got {plain!r}") from None
+        edges = ()
+    if not edges or not all(type(edge.op) is str and type(edge.source) is int for edge in edges):
+        raise InputError(f"{where}: expected [[op, source], ...], got {plain!r}")
     if len(edges) != EDGES_PER_NODE:
         raise InputError(f"{where}: expected {EDGES_PER_NODE} edges, got {len(edges)}")
     for edge in edges:
@@ -143,5 +161,7 @@ def _node(plain: Any, index: int, where: str) -> tuple[Edge, ...]:
             hint = f"did you mean {near[0]}?" if near else f"the ops are {', '.join(OPS)}"
             raise InputError(f"{where}: no op {edge.op!r}; {hint}")
         if not 0 <= edge.source < index + 2:
-            raise InputError(f"{where}: an edge comes from an earlier node, 0 to {index + 1}; got {edge.source}")
+            raise InputError(
+                f"{where}: an edge comes from an earlier node, 0 to {index + 1}; got {edge.source}"
+            )
     return edges

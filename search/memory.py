@@ -9,10 +9,10 @@ _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4  # malloc.h
 
 
 def keep_freed_memory() -> None:
-    """Stop glibc from returning a step's maps to the kernel, which has to zero every page of them in the next step.
+    """Stop glibc from returning a step's maps to the kernel, which then zeroes their pages in the next step.
 
-    On a CPU those page faults cost more than the convolutions: a training step is 1.5 to 5 times faster without them.
-    Does nothing where there is no glibc.
+    On a CPU those page faults cost more than the convolutions: a training step is 1.5 to 5 times faster
+    without. Does nothing where there is no glibc.
     """
     if sys.platform != "linux":
         return

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 from tqdm import tqdm
 
 
-def progress(total: int, done: int, unit: str, label: str) -> Any:
+def progress(total: int, done: int, unit: str, label: str, *, shown: bool = True) -> Any:
     """A bar on stderr with rate and ETA; where stderr is no terminal, a line every half minute."""
     quick = sys.stderr.isatty()
     return tqdm(
@@ -24,6 +23,7 @@ def progress(total: int, done: int, unit: str, label: str) -> Any:
         maxinterval=1 if quick else 60,
         smoothing=0.05,
         dynamic_ncols=quick,
+        disable=not shown,
     )
 
 
@@ -35,7 +35,7 @@ def write_log(history: Sequence[Mapping[str, Any]], path: Path) -> None:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(history)
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def draw_curve(history: Sequence[Mapping[str, Any]], path: Path, title: str) -> None:
@@ -59,4 +59,4 @@ def draw_curve(history: Sequence[Mapping[str, Any]], path: Path, title: str) -> 
     right.legend()
     temporary = path.with_name(path.name + ".tmp")
     figure.savefig(temporary, format="png", dpi=110)
-    os.replace(temporary, path)
+    temporary.replace(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +26,7 @@ class NetworkConfig:
         height: input height in pixels.
         width: input width in pixels.
         stem_stride: stride of the opening 3x3 convolution.
-        dim: width of the bottleneck, the embedding's dimension; 0 for none (the pooled feature is the embedding).
+        dim: width of the bottleneck, the embedding's dimension; 0 for none, which embeds the pooled feature.
     """
 
     channels: int = 64
@@ -38,17 +39,22 @@ class NetworkConfig:
     def __post_init__(self) -> None:
         if self.channels < 3 or not self.cells or min(self.cells) < 1:
             raise InputError(
-                f"network: expected channels of 3 or more and 1 or more cells a block, got {self.channels} and "
-                f"{list(self.cells)}"
+                f"network: expected channels of 3 or more and 1 or more cells a block, got {self.channels} "
+                f"and {list(self.cells)}"
+            )
+        if self.dim < 0 or self.width < 1:
+            raise InputError(
+                f"network: expected a dim of 0 or more and a width of 1 or more, got {self.dim} and "
+                f"{self.width}"
             )
         if self.stem_stride not in (1, 2, 4):
             raise InputError(f"network: stem_stride is 1, 2 or 4, got {self.stem_stride}")
-        # A part-aware op in the last reduction cell sees the map before it is halved; one in a normal cell, after.
+        # A part-aware op in a reduction cell sees the map before it is halved; one in a normal cell, after.
         rows = self.height // (self.stem_stride * 2 ** len(self.cells))
         if rows < PARTS:
             raise InputError(
-                f"network: the last map has {rows} rows, the part-aware op needs {PARTS}; take a larger height, a "
-                "smaller stem_stride or fewer blocks"
+                f"network: the last map has {rows} rows, the part-aware op needs {PARTS}; take a larger "
+                "height, a smaller stem_stride or fewer blocks"
             )
 
 
@@ -56,7 +62,7 @@ def stem(channels: int, stride: int) -> nn.Sequential:
     """3x3 convolution, BN, ReLU; stride 4 takes two of them, the first at half the width."""
     widths = [3, channels] if stride < 4 else [3, channels // 2, channels]
     layers: list[nn.Module] = []
-    for c_in, c_out in zip(widths, widths[1:], strict=False):
+    for c_in, c_out in pairwise(widths):
         layers += [
             nn.Conv2d(c_in, c_out, 3, min(stride, 2), padding=1, bias=False),
             BatchNorm(c_out),
@@ -68,8 +74,8 @@ def stem(channels: int, stride: int) -> nn.Sequential:
 class Backbone(nn.Module):
     """Images to a feature map.
 
-    The first block halves the map but keeps C; every later block halves the map and doubles the width. A cell puts out
-    four times its width, so C = 64 with four blocks ends in 2048 channels at 1/32 of the input.
+    The first block halves the map but keeps C; every later block halves the map and doubles the width. A cell
+    puts out four times its width, so C = 64 with four blocks ends in 2048 channels at 1/32 of the input.
     """
 
     def __init__(self, genotype: Genotype, config: NetworkConfig) -> None:
@@ -96,7 +102,8 @@ class Backbone(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) float, normalised -> rectified map (N, c_out, H', W')."""
-        older = newer = self.stem(x)
+        newer: Tensor = self.stem(x)
+        older = newer
         for cell in self.cells:
             older, newer = newer, cell(older, newer)
         return newer
@@ -105,7 +112,8 @@ class Backbone(nn.Module):
 class Network(nn.Module):
     """Backbone -> average pool -> optional bottleneck -> BN neck (BoT, arXiv 1903.07071) -> classifier.
 
-    The triplet loss looks at the feature before the neck, the classifier at the one after it; so does the embedding.
+    The triplet loss looks at the feature before the neck, the classifier at the one after it; so does the
+    embedding.
     """
 
     def __init__(self, genotype: Genotype, config: NetworkConfig, people: int) -> None:
@@ -135,7 +143,8 @@ class Network(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(N, 3, H, W) -> the triplet's feature (N, dim) and the logits (N, people)."""
         before, after = self.features(x)
-        return before, self.classifier(after)
+        logits: Tensor = self.classifier(after)
+        return before, logits
 
 
 def initialise(network: nn.Module) -> None:

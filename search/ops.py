@@ -1,14 +1,16 @@
-"""The seven ops of Auto-ReID's search space (arXiv 1903.09776, section 3.2), each (N, C, H, W) -> (N, C, H / s, W / s).
+"""The seven ops of Auto-ReID's search space (arXiv 1903.09776, section 3.2).
 
-Every op with weights opens with a ReLU and ends in an affine BN; a pool ends in a BN without weights. The opening ReLU is
-the same for all ops that read a node, so it is not part of the op: a cell rectifies each node once and hands an op the
-node as it is or rectified, as `reads_rectified` says. The numbers are the same; a training step on a CPU, where maps that
-outgrow the cache make a ReLU as dear as a convolution, is a third shorter.
+Each turns (N, C, H, W) into (N, C, ceil(H / stride), ceil(W / stride)). Every op with weights opens with a
+ReLU and ends in an affine BN; a pool ends in a BN without weights. The opening ReLU is the same for all ops
+that read a node, so it is not part of the op: a cell rectifies each node once and hands an op the node as it
+is or rectified, as `reads_rectified` says. The numbers are the same; a training step on a CPU, where maps
+that outgrow the cache make a ReLU as dear as a convolution, is a third shorter.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -39,7 +41,7 @@ class ConvBN(nn.Sequential):
 
 
 class FactorizedReduce(nn.Module):
-    """Halve a rectified map and lose no pixel row: two 1x1 stride-2 convolutions, the second shifted by one, BN."""
+    """Halve a rectified map: two 1x1 convolutions of stride 2, the second shifted by one pixel, then BN."""
 
     def __init__(self, c_in: int, c_out: int) -> None:
         super().__init__()
@@ -55,14 +57,16 @@ class FactorizedReduce(nn.Module):
             x = F.pad(x, (0, width % 2, 0, height % 2))
         # A 1x1 stride-2 convolution reads every other pixel: slicing first is the same and cheaper.
         out = torch.cat([self.even(x[:, :, ::2, ::2]), self.odd(x[:, :, 1::2, 1::2])], dim=1)
-        return self.bn(out)
+        normed: Tensor = self.bn(out)
+        return normed
 
 
 class DepthwiseConv(nn.Conv2d):
     """Depthwise 3x3; a dilated one runs by phases on a CPU, where the plain kernel is 5 to 10 times slower.
 
-    Dilation 2 only ever mixes pixels of the same parity. With stride 1 the map therefore splits into its four parity
-    phases, each takes a plain depthwise 3x3, and the phases are put back; with stride 2 only the even phase is read at all.
+    Dilation 2 only ever mixes pixels of the same parity. With stride 1 the map therefore splits into its four
+    parity phases, each takes a plain depthwise 3x3, and the phases are put back; with stride 2 only the even
+    phase is read.
     """
 
     def __init__(self, channels: int, stride: int = 1, dilation: int = 1) -> None:
@@ -120,9 +124,9 @@ def pool(kind: type[nn.Module], channels: int, stride: int) -> nn.Module:
 class PartAware(nn.Module):
     """`part_aware`: four horizontal stripes look at each other, then every pixel hears from its own stripe.
 
-    Per stripe, with weights of its own: mean -> ReLU -> 1x1 convolution (bias) -> BN gives P (4, h), h = C // 3. Then
-    A = softmax(K Q^T) P with K = P W_K, Q = P W_Q: no values, no scaling, no residual, one head. The rows of A are spread
-    over their stripes, concatenated with the input and projected to C channels.
+    Per stripe, with weights of its own: mean -> ReLU -> 1x1 convolution (bias) -> BN gives P (4, h), where
+    h = C // 3. Then A = softmax(K Q^T) P with K = P W_K, Q = P W_Q: no values, no scaling, no residual, one
+    head. The rows of A are spread over their stripes, concatenated with the input and projected to C channels.
     """
 
     def __init__(self, channels: int, stride: int) -> None:
@@ -140,14 +144,14 @@ class PartAware(nn.Module):
         """Raw (N, C, H, W) -> (N, C, H / stride, W / stride); H must be at least 4."""
         batch, _, height, width = x.shape
         bounds = [(i * height) // PARTS for i in range(PARTS + 1)]
-        stripes = [x[:, :, top:end].mean(dim=(2, 3)) for top, end in zip(bounds, bounds[1:], strict=False)]
+        stripes = [x[:, :, top:end].mean(dim=(2, 3)) for top, end in pairwise(bounds)]
         means = torch.cat(stripes, dim=1)[:, :, None, None]
         parts = self.local_bn(self.local(F.relu(means))).reshape(batch, PARTS, self.hidden)
         attention = torch.softmax(self.key(parts) @ self.query(parts).transpose(1, 2), dim=2)
         mixed = (attention @ parts).transpose(1, 2)  # (N, h, 4)
         spread = [
             mixed[:, :, i, None, None].expand(-1, -1, end - top, width)
-            for i, (top, end) in enumerate(zip(bounds, bounds[1:], strict=False))
+            for i, (top, end) in enumerate(pairwise(bounds))
         ]
         context = torch.cat(spread, dim=2).to(x.dtype)
         out: Tensor = self.project(F.relu(torch.cat([x, context], dim=1)))

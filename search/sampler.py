@@ -9,10 +9,11 @@ from autoreid_deploy.errors import InputError
 
 
 class IdentitySampler:
-    """Batches of one epoch, a pure function of (seed, epoch): a resumed run sees the same data in the same order.
+    """Batches of an epoch, a pure function of (seed, epoch): a resumed run sees the same crops in order.
 
-    Every crop is seen about once an epoch: each person's crops are shuffled and cut into chunks of K (the last one filled
-    up with crops seen already), and each batch takes a chunk of P people, those with many chunks left more often.
+    Every crop is seen about once an epoch: each person's crops are shuffled and cut into chunks of K (the
+    last one filled up from the same crops), and each batch takes a chunk of P people, those with many chunks
+    left more often.
 
     Args:
         labels: (N,) people numbered from 0.
@@ -28,7 +29,9 @@ class IdentitySampler:
         order = np.argsort(labels, kind="stable")
         counts = np.bincount(labels)
         if len(counts) < people:
-            raise InputError(f"a batch needs {people} people, the data hold {len(counts)}; lower recipe.people")
+            raise InputError(
+                f"a batch needs {people} people, the data hold {len(counts)}; lower recipe.people"
+            )
         self._crops = np.split(order, np.cumsum(counts)[:-1])
         self._chunks = -(-counts // shots)
         self.people, self.shots, self.seed = people, shots, seed

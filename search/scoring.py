@@ -1,0 +1,50 @@
+"""How well a network finds people that it has not seen: what `reid-eval` would say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from autoreid_deploy.metrics import Evaluation, evaluate_records
+from autoreid_deploy.protocols import heldout_split
+from search.augment import normalise
+from search.data import Crops
+from search.network import Network
+
+BATCH = 128
+
+
+def embed(network: Network, images: NDArray[np.uint8], device: torch.device) -> NDArray[np.float32]:
+    """(N, H, W, 3) uint8 RGB -> (N, dim) float32 unit rows, in evaluation mode."""
+    network.eval()
+    rows = []
+    with torch.no_grad():
+        for start in range(0, len(images), BATCH):
+            batch = torch.from_numpy(images[start : start + BATCH]).to(device)
+            rows.append(network.embed(normalise(batch)).cpu().numpy())
+    return np.concatenate(rows)
+
+
+def score(rows: NDArray[np.float32], crops: Crops) -> Evaluation:
+    """Score embeddings by the held-out protocol.
+
+    Args:
+        rows: (N, D), one of each crop.
+        crops: N crops; people are told apart by label, since two sources may use the same id for two people.
+
+    Raises:
+        InputError: nobody was seen by two cameras.
+    """
+    records = [replace(r, pid=str(label)) for r, label in zip(crops.records, crops.labels, strict=True)]
+    query, gallery = heldout_split(records)
+    return evaluate_records(
+        rows[query], [records[i] for i in query], rows[gallery], [records[i] for i in gallery]
+    )
+
+
+def validate(network: Network, crops: Crops, device: torch.device) -> Evaluation:
+    """Embed held-out people and score them."""
+    return score(embed(network, crops.images, device), crops)
