@@ -38,6 +38,7 @@ test: lint types tests wheel
 lint: $(DEV)/.ready
 	$(RUN_DEV) ruff check .
 	$(RUN_DEV) ruff format --check .
+	$(DEV)/bin/hadolint Dockerfile
 
 types: $(DEV)/.ready
 	$(RUN_DEV) mypy

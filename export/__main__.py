@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -26,12 +27,17 @@ CROPS = 64
 @click.argument("checkpoint", type=click.Path(dir_okay=False))
 @click.option("-o", "--output", required=True, type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--crops", type=click.Path(), help="Folder of real crops to compare torch and ONNX Runtime on.")
-@click.option("--metrics", type=click.Path(dir_okay=False), help='JSON: {"data set": {"rank1": ..., "protocol": ...}}.')
+@click.option(
+    "--metrics", type=click.Path(dir_okay=False), help='JSON: {"data set": {"rank1": ..., "protocol": ...}}.'
+)
 def cli(checkpoint: str, output: Path, crops: str | None, metrics: str | None) -> None:
     """Write CHECKPOINT as one self-describing ONNX file, and a report on its parity with torch.
 
     The file is written only if torch and ONNX Runtime agree on it at batch sizes 1, 2, 7 and 32.
     """
+    logging.getLogger("torch.onnx").setLevel(
+        logging.ERROR
+    )  # it warns that torchvision, which nobody needs, is not there
     trained = read_checkpoint(checkpoint, _read_metrics(metrics))
     size = (trained.spec.height, trained.spec.width)
     sets = {"random": parity.random_crops(CROPS, *size)}
@@ -51,7 +57,9 @@ def cli(checkpoint: str, output: Path, crops: str | None, metrics: str | None) -
         temporary.unlink(missing_ok=True)
     report = output.with_suffix(".parity.md")
     report.write_text(_report(trained.spec, output, parity.table(results)), encoding="utf-8")
-    click.echo(f"{output}: {model_id(trained.spec.name, output)}, {output.stat().st_size / 1e6:.2f} MB; see {report}")
+    click.echo(
+        f"{output}: {model_id(trained.spec.name, output)}, {output.stat().st_size / 1e6:.2f} MB; see {report}"
+    )
 
 
 def _read_metrics(path: str | None) -> dict[str, Any]:
@@ -62,7 +70,9 @@ def _read_metrics(path: str | None) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: expected a JSON object of figures by data set; {error}") from error
     if not isinstance(metrics, dict):
-        raise InputError(f"{path}: expected a JSON object of figures by data set, got {type(metrics).__name__}")
+        raise InputError(
+            f"{path}: expected a JSON object of figures by data set, got {type(metrics).__name__}"
+        )
     return metrics
 
 

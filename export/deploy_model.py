@@ -72,7 +72,9 @@ def _fold_halves(reduce: FactorizedReduce) -> None:
     reduce.bn = nn.Identity()  # type: ignore[assignment]
 
 
-def _statistics(bn: nn.BatchNorm2d, channels: slice) -> tuple[Tensor, Tensor, float, Tensor | None, Tensor | None]:
+def _statistics(
+    bn: nn.BatchNorm2d, channels: slice
+) -> tuple[Tensor, Tensor, float, Tensor | None, Tensor | None]:
     assert bn.running_mean is not None and bn.running_var is not None
     weight, bias = (bn.weight[channels], bn.bias[channels]) if bn.affine else (None, None)
     return bn.running_mean[channels], bn.running_var[channels], bn.eps, weight, bias

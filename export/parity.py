@@ -48,7 +48,9 @@ def random_crops(count: int, height: int, width: int) -> NDArray[np.uint8]:
     """(count, height, width, 3) uint8: half noise, half flat colours, which noise alone would never test."""
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, (count - count // 2, height, width, 3), np.uint8)
-    flat = np.broadcast_to(rng.integers(0, 256, (count // 2, 1, 1, 3), np.uint8), (count // 2, height, width, 3))
+    flat = np.broadcast_to(
+        rng.integers(0, 256, (count // 2, 1, 1, 3), np.uint8), (count // 2, height, width, 3)
+    )
     return np.concatenate([noise, flat])
 
 

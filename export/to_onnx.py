@@ -98,10 +98,14 @@ def write_onnx(trained: Trained, path: Path) -> None:
     model = onnxslim.slim(program.model_proto)
     _name_batch(model)
     model.producer_name = "autoreid_deploy"
-    model.doc_string = f"{spec.name}: person re-identification, (batch, {spec.height}, {spec.width}, 3) RGB uint8"
+    model.doc_string = (
+        f"{spec.name}: person re-identification, (batch, {spec.height}, {spec.width}, 3) RGB uint8"
+    )
     del model.metadata_props[:]
     for node in model.graph.node:
-        del node.metadata_props[:]  # the exporter's stack traces: twice the size of the graph, and paths of our disk
+        del node.metadata_props[
+            :
+        ]  # the exporter's stack traces: twice the size of the graph, and paths of our disk
     del model.graph.value_info[:]
     onnx.helper.set_model_props(model, spec.to_metadata())
     onnx.checker.check_model(model, full_check=True)

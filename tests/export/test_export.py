@@ -1,0 +1,178 @@
+"""A checkpoint becomes one file that says what the network says, or no file at all."""
+
+import json
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from click.testing import CliRunner
+
+from autoreid_deploy import Embedder
+from autoreid_deploy.errors import InputError, ModelError
+from autoreid_deploy.records import Record
+from export import parity
+from export.__main__ import cli
+from export.deploy_model import DeployModel
+from export.to_onnx import Trained, read_checkpoint, write_onnx
+from search import checkpoint
+from search.augment import normalise
+from search.config import Recipe, RunConfig, Source
+from search.data import Crops
+from search.engine import Trainer
+from search.genotype import load_genotype
+from search.network import Network, NetworkConfig
+
+CONFIG = RunConfig(
+    name="small",
+    terms="for tests only",
+    network=NetworkConfig(channels=6, cells=(1, 1), height=64, width=32, stem_stride=2, dim=16),
+    recipe=Recipe(epochs=1, people=2, shots=2),
+    train=(Source(path="drawn", name="drawn people", terms="free"),),
+)
+
+
+def shaken(network: Network) -> Network:
+    """Give every BN statistics and weights of its own: fresh ones would hide a wrong fold."""
+    generator = torch.Generator().manual_seed(1)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            for values, low, high in ((module.running_mean, -0.5, 0.5), (module.running_var, 0.5, 2.0)):
+                values.copy_(torch.rand(values.shape, generator=generator) * (high - low) + low)
+            if module.affine:
+                with torch.no_grad():
+                    module.weight.copy_(torch.rand(module.weight.shape, generator=generator) + 0.5)
+                    module.bias.copy_(torch.rand(module.bias.shape, generator=generator) - 0.5)
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint as a run writes it, with shaken BN."""
+    folder = tmp_path_factory.mktemp("run")
+    crops = Crops(
+        images=np.zeros((8, 64, 32, 3), np.uint8),
+        labels=np.repeat(np.arange(4), 2),
+        records=tuple(Record(Path(f"{i}.jpg")) for i in range(8)),
+        origins=np.zeros(8, np.int64),
+        failures=(),
+    )
+    trainer = Trainer(CONFIG, load_genotype("auto_reid_2019"), crops, None, folder, torch.device("cpu"))
+    shaken(trainer.average)
+    trainer.history.append({"epoch": 1, "rank1": 0.5, "mAP": 0.25, "mINP": 0.125})
+    trainer.save()
+    return trainer.checkpoint_path
+
+
+@pytest.fixture(scope="module")
+def exported(saved: Path) -> Path:
+    """The file that the command line writes for it, with its report beside it."""
+    output = saved.with_name("small.onnx")
+    measured = saved.with_name("measured.json")
+    measured.write_text(json.dumps({"elsewhere": {"rank1": 0.75, "protocol": "by hand"}}))
+    done = CliRunner().invoke(cli, [str(saved), "-o", str(output), "--metrics", str(measured)])
+    assert done.exit_code == 0, done.output
+    return output
+
+
+@pytest.mark.parametrize("dim", [0, 16])
+def test_folding_changes_no_answer(dim: int) -> None:
+    network = shaken(Network(load_genotype("auto_reid_2019"), replace(CONFIG.network, dim=dim), people=3))
+    images = torch.from_numpy(parity.random_crops(6, 64, 32))
+    with torch.no_grad():
+        folded = DeployModel(network)(images)
+        torch.testing.assert_close(folded, network.embed(normalise(images)), atol=1e-5, rtol=0)
+
+
+def test_only_the_batch_norms_behind_a_pool_stay(exported: Path) -> None:
+    kinds = Counter(node.op_type for node in onnx.load(exported).graph.node)
+    assert kinds["BatchNormalization"] == 4  # two pools in each of the two reduction cells
+
+
+def test_a_dilated_convolution_is_one_node(exported: Path) -> None:
+    graph = onnx.load(exported).graph
+    dilated = [a for n in graph.node for a in n.attribute if a.name == "dilations" and list(a.ints) == [2, 2]]
+    assert len(dilated) == 8  # four in each of the two reduction cells
+
+
+def test_the_file_keeps_the_contract_and_describes_itself(exported: Path) -> None:
+    onnx.checker.check_model(str(exported), full_check=True)
+    with Embedder.load(exported) as embedder:
+        spec = embedder.spec
+    assert (spec.name, spec.height, spec.width, spec.dim) == ("small", 64, 32, 16)
+    assert spec.genotype == load_genotype("auto_reid_2019").to_dict()
+    assert spec.training["data"] == [{"name": "drawn people", "terms": "free", "people": 4, "crops": 8}]
+    assert spec.terms == "for tests only"
+    assert spec.metrics["elsewhere"] == {"rank1": 0.75, "protocol": "by hand"}
+    assert {"rank1": 0.5, "mAP": 0.25, "mINP": 0.125, "epoch": 1}.items() <= next(
+        figures.items() for name, figures in spec.metrics.items() if name.startswith("validation")
+    )
+
+
+def test_the_embedder_answers_as_torch_does(exported: Path, saved: Path) -> None:
+    images = parity.random_crops(9, 64, 32)
+    with torch.no_grad():
+        expected = read_checkpoint(saved).network.embed(normalise(torch.from_numpy(images))).numpy()
+    with Embedder.load(exported) as embedder:
+        np.testing.assert_allclose(embedder.embed(images, color="rgb"), expected, atol=1e-4)
+        np.testing.assert_allclose(embedder.embed(images[..., ::-1], color="bgr"), expected, atol=1e-4)
+
+
+def test_parity_is_measured_at_every_batch_size_and_reported(exported: Path) -> None:
+    report = exported.with_suffix(".parity.md").read_text()
+    for batch in parity.BATCHES:
+        assert f"| random | {batch} |" in report
+    assert "FAILED" not in report
+
+
+def test_real_crops_take_part_when_a_folder_is_named(saved: Path, crop_folder: Path) -> None:
+    output = saved.with_name("with_crops.onnx")
+    done = CliRunner().invoke(cli, [str(saved), "-o", str(output), "--crops", str(crop_folder)])
+    assert done.exit_code == 0, done.output
+    assert "| real | 32 |" in done.output
+
+
+def test_a_file_that_differs_from_its_network_is_refused(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write_another(trained: Trained, path: Path) -> None:
+        with torch.no_grad():
+            trained.network.bottleneck.weight[0] *= -1
+            write_onnx(trained, path)
+            trained.network.bottleneck.weight[0] *= -1
+
+    monkeypatch.setattr("export.__main__.write_onnx", write_another)
+    output = tmp_path / "model.onnx"
+    output.write_bytes(b"the file from before")
+    done = CliRunner().invoke(cli, [str(saved), "-o", str(output)])
+    assert isinstance(done.exception, ModelError)
+    assert "no file was written" in str(done.exception)
+    assert output.read_bytes() == b"the file from before"
+    assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+
+
+def test_nan_is_no_parity() -> None:
+    assert not parity.Parity("random", 1, float("nan"), float("nan")).holds
+    with pytest.raises(ModelError, match="parity failed"):
+        parity.require([parity.Parity("random", 1, 2e-4, 0.99999)])
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", None])
+def test_another_file_is_refused_in_one_line(content: bytes | None, tmp_path: Path) -> None:
+    path = tmp_path / "last.pt"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match="checkpoint") as caught:
+        read_checkpoint(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_of_another_network_are_refused(saved: Path, tmp_path: Path) -> None:
+    state = checkpoint.load(saved)
+    state["config"]["network"]["channels"] = 9
+    checkpoint.save(state, tmp_path / "last.pt")
+    with pytest.raises(InputError, match="do not fit"):
+        read_checkpoint(tmp_path / "last.pt")
