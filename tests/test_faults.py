@@ -18,15 +18,19 @@ from autoreid_deploy.gallery.database import FILE, Database
 
 CROPS = 120
 
-# `reid-index` with small transactions and a model that takes its time, so that there is a middle to fail in.
+# `reid-index` with small transactions. From the eighth call on its model waits for the file `go`: a middle to
+# fail in that lasts as long as the test needs, on a machine of any speed.
 SLOW = """
 import sys, time
+from pathlib import Path
 from autoreid_deploy.gallery import intake
 from autoreid_deploy.session import ModelSession
 intake.COMMIT_CROPS = 8
-fast = ModelSession.run
+go, fast, calls = Path(sys.argv.pop(1)), ModelSession.run, []
 def slow(self, images):
-    time.sleep(0.1)
+    calls.append(1)
+    while len(calls) > 7 and not go.exists():
+        time.sleep(0.02)
     return fast(self, images)
 ModelSession.run = slow
 from autoreid_deploy.cli.index import main
@@ -93,8 +97,9 @@ def wait_for(folder: Path, crops: int) -> dict[str, tuple]:
 
 @pytest.fixture
 def building(many_crops: Path, tiny_model: Path, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """A slow build into `tmp_path / "index"` on its way."""
-    process = start(SLOW, "build", many_crops, "--model", tiny_model, "--index", tmp_path / "index")
+    """A build into `tmp_path / "index"` that stands still in its middle until there is `tmp_path / "go"`."""
+    words = ["build", many_crops, "--model", tiny_model, "--index", tmp_path / "index"]
+    process = start(SLOW, tmp_path / "go", *words)
     yield process
     process.kill()
     process.communicate()
@@ -126,7 +131,7 @@ def test_kill_9_at_any_moment_leaves_an_index_that_the_next_build_completes(
     chance = random.Random(0)
     folder = tmp_path / "index"
     for _ in range(4):
-        process = start(SLOW, "build", many_crops, "--model", tiny_model, "--index", folder)
+        process = start(SLOW, "/", "build", many_crops, "--model", tiny_model, "--index", folder)
         time.sleep(chance.uniform(0.3, 1.5))
         process.kill()
         process.communicate()
@@ -142,6 +147,8 @@ def test_ctrl_c_in_a_build_says_what_is_safe_and_exits_with_130(
 ) -> None:
     wait_for(tmp_path / "index", 8)
     building.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    (tmp_path / "go").touch()
     out, err = building.communicate(timeout=300)
     assert (building.returncode, out) == (130, "")
     kept = len(content(tmp_path / "index"))
@@ -182,7 +189,7 @@ def test_two_builds_at_once_both_come_to_a_whole_index(
     many_crops: Path, tiny_model: Path, tmp_path: Path, whole: dict
 ) -> None:
     words = ["build", many_crops, "--model", tiny_model, "--index", tmp_path / "index"]
-    processes = [start(SLOW, *words) for _ in range(2)]
+    processes = [start(SLOW, "/", *words) for _ in range(2)]
     results = [process.communicate(timeout=300) for process in processes]
     codes = [process.returncode for process in processes]
     assert codes == [0, 0], results
@@ -196,6 +203,7 @@ def test_two_builds_with_different_models_never_mix(
     result = reid(PLAIN, "build", many_crops, "--model", other_model, "--index", tmp_path / "index")
     assert result.returncode == 1
     assert re.fullmatch(r"error: .*was built with tiny@\w+, this model is tiny@\w+.*\n", result.stderr)
+    (tmp_path / "go").touch()
     building.communicate(timeout=300)
     assert building.returncode == 0
     assert content(tmp_path / "index") == whole

@@ -183,13 +183,11 @@ class Intake:
             with self._gallery.store.write():
                 for id, file in self._updates:
                     self._gallery.store.update(id, file.record, file.stamp)
-                # Before and after the new rows: those may replace a copy's original, or be it.
-                left = self._copy(self._copies)
                 files = [file for file, _ in self._rows]
                 if files:
                     rows = np.stack([row for _, row in self._rows])
                     self._gallery.add([f.record for f in files], rows, [f.stamp for f in files])
-                left = self._copy(left)
+                left = self._copy(self._copies)
             self.tally.embedded += len(files)
             self.tally.copied += len(self._copies) - len(left)
             self._left += left
