@@ -126,7 +126,7 @@ class PartAware(nn.Module):
 
     Per stripe, with weights of its own: mean -> ReLU -> 1x1 convolution (bias) -> BN gives P (4, h), where
     h = C // 3. Then A = softmax(K Q^T) P with K = P W_K, Q = P W_Q: no values, no scaling, no residual, one
-    head. The rows of A are spread over their stripes, concatenated with the input and projected to C channels.
+    head. The rows of A are spread over their stripes, concatenated with the input, and projected.
     """
 
     def __init__(self, channels: int, stride: int) -> None:

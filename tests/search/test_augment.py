@@ -1,0 +1,99 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from search.augment import MEAN, STD, Draws, augment, draw, normalise
+from search.config import Recipe
+
+PLAIN = Recipe(flip=0.5, pad=3, jitter=0.0, erase=0.0)
+HEIGHT, WIDTH = 12, 8
+
+
+def pictures(count: int = 6) -> torch.Tensor:
+    return torch.from_numpy(np.random.default_rng(0).integers(0, 256, (count, HEIGHT, WIDTH, 3), np.uint8))
+
+
+def drawn(recipe: Recipe, count: int = 6, key: tuple[int, int] = (2, 5)) -> Draws:
+    return draw(recipe, key, count, HEIGHT, WIDTH)
+
+
+def test_shift_crop_and_mirror_are_exact():
+    images, draws = pictures(), drawn(PLAIN)
+    assert 0 < draws.flip.sum() < 6
+    expected = np.empty_like(images.numpy())
+    for i, image in enumerate(images.numpy()):
+        padded = np.zeros((HEIGHT + 6, WIDTH + 6, 3), np.uint8)
+        padded[3:-3, 3:-3] = image
+        top, left = draws.shift[i]
+        crop = padded[top : top + HEIGHT, left : left + WIDTH]
+        expected[i] = crop[:, ::-1] if draws.flip[i] else crop
+    assert torch.equal(augment(images, draws, 3), normalise(torch.from_numpy(expected)))
+
+
+def test_brightness_contrast_and_saturation_are_those_of_one_after_the_other():
+    images, draws = pictures(), drawn(replace(PLAIN, pad=0, flip=0.0, jitter=0.5))
+    grey = torch.tensor([0.299, 0.587, 0.114])
+    expected = []
+    for image, (brightness, contrast, saturation) in zip(images.float(), draws.light.tolist(), strict=True):
+        x = image * brightness
+        x = contrast * x + (1 - contrast) * (x @ grey).mean()
+        x = saturation * x + (1 - saturation) * (x @ grey)[..., None]
+        expected.append(x.clamp(0, 255))
+    torch.testing.assert_close(augment(images, draws, 0), normalise(torch.stack(expected)))
+    assert len({tuple(row) for row in draws.light.tolist()}) == 6
+
+
+def test_what_is_erased_is_the_mean_colour_and_the_rest_stays():
+    images, draws = pictures(40), drawn(replace(PLAIN, erase=1.0), 40)
+    whole = augment(images, replace(draws, erase=np.zeros_like(draws.erase)), 3)
+    erased = augment(images, draws, 3)
+    for before, after, (top, left, bottom, right) in zip(whole, erased, draws.erase.tolist(), strict=True):
+        assert 0 <= top < bottom <= HEIGHT
+        assert 0 <= left < right <= WIDTH
+        assert not after[:, top:bottom, left:right].any()
+        after[:, top:bottom, left:right] = before[:, top:bottom, left:right]
+        assert torch.equal(before, after)
+    mean = torch.tensor(MEAN) * 255
+    torch.testing.assert_close(normalise(mean.expand(1, 1, 1, 3)), torch.zeros(1, 3, 1, 1), atol=1e-6, rtol=0)
+
+
+def test_the_probabilities_are_those_asked_for():
+    draws = drawn(replace(PLAIN, flip=0.25, erase=0.75, jitter=0.2), 4000)
+    assert draws.flip.mean() == pytest.approx(0.25, abs=0.03)
+    assert draws.erase.any(axis=1).mean() == pytest.approx(0.75, abs=0.03)
+    assert (draws.shift.min(), draws.shift.max()) == (0, 6)
+    assert draws.light.min() >= 0.8
+    assert draws.light.max() <= 1.2
+    areas = np.prod(draws.erase[:, 2:] - draws.erase[:, :2], axis=1) / (HEIGHT * WIDTH)
+    assert areas.max() <= 0.4
+
+
+def test_the_draws_are_a_pure_function_of_seed_epoch_and_step():
+    recipe = replace(PLAIN, jitter=0.2, erase=0.5)
+    same = [draw(recipe, (2, 5), 6, HEIGHT, WIDTH) for _ in range(2)]
+    np.testing.assert_array_equal(same[0].light, same[1].light)
+    np.testing.assert_array_equal(same[0].erase, same[1].erase)
+    for other in (
+        draw(recipe, (2, 6), 6, HEIGHT, WIDTH),
+        draw(replace(recipe, seed=1), (2, 5), 6, HEIGHT, WIDTH),
+    ):
+        assert (other.light != same[0].light).all()
+
+
+def test_the_slices_of_a_batch_are_the_whole():
+    recipe = replace(PLAIN, jitter=0.3, erase=0.8)
+    images, draws = pictures(), drawn(recipe)
+    parts = [augment(images[part], draws[part], 3) for part in (slice(0, 2), slice(2, 6))]
+    assert torch.equal(torch.cat(parts), augment(images, draws, 3))
+
+
+def test_bytes_go_in_and_normalised_channels_last_floats_come_out():
+    out = augment(pictures(), drawn(Recipe()), Recipe().pad)
+    assert out.shape == (6, 3, HEIGHT, WIDTH)
+    assert out.dtype == torch.float32
+    assert out.is_contiguous(memory_format=torch.channels_last)
+    ends = normalise(torch.tensor([0, 255], dtype=torch.uint8).reshape(2, 1, 1, 1).expand(2, 1, 1, 3))
+    torch.testing.assert_close(ends[0, :, 0, 0], -torch.tensor(MEAN) / torch.tensor(STD))
+    torch.testing.assert_close(ends[1, :, 0, 0], (1 - torch.tensor(MEAN)) / torch.tensor(STD))

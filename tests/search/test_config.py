@@ -1,0 +1,75 @@
+from pathlib import Path
+
+import pytest
+
+from autoreid_deploy.errors import InputError
+from search.config import RunConfig, Source, find_ids, load_config
+from search.genotype import load_genotype
+
+CONFIGS = sorted((Path(__file__).parents[2] / "search" / "configs").glob("*.toml"))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_shipped_configuration_loads_and_finds_its_lists(path: Path):
+    run = load_config(path)
+    assert run.name == path.stem
+    assert run.terms
+    load_genotype(run.genotype)
+    assert all(source.terms for source in run.train)
+    for source in (*run.train, *run.val):
+        assert source.name
+        assert not source.ids or find_ids(source.ids, path.parent).is_file()
+
+
+def test_a_configuration_survives_its_plain_form():
+    run = RunConfig.from_dict(
+        {"name": "x", "network": {"cells": [1, 2]}, "val": [{"path": "v", "ids": "a.txt"}]}
+    )
+    assert run.network.cells == (1, 2)
+    assert run.val == (Source(path="v", ids="a.txt"),)
+    assert RunConfig.from_dict(run.to_dict()) == run
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[recipe]\nepoch = 3", r"\[recipe\]: unknown key 'epoch'; did you mean epochs"),
+        ("[network]\nchannel = 3", r"\[network\]: unknown key 'channel'; did you mean channels"),
+        ("[[train]]\nidz = 'x'", r"\[\[train\]\]: unknown key 'idz'; did you mean ids"),
+        ("qqq = 1", "unknown key 'qqq'; known are name, genotype"),
+        ("[recipe]\nepochs = '3'", "epochs: expected int, got '3'"),
+        ("[recipe]\nepochs = true", "epochs: expected int, got True"),
+        ("[recipe]\nlr = 'high'", "lr: expected float"),
+        ("[network]\ncells = 2", "cells: expected a list of integers, got 2"),
+        ("[network]\ncells = [2, 'x']", "cells: expected a list of integers"),
+        ("network = 3", r"\[network\]: expected a table, got 3"),
+        ("train = 'market'", r"expected \[\[train\]\] tables"),
+        ("train = []", r"expected one or more \[\[train\]\] tables"),
+        ("name = 'a/b'", "expected a plain name"),
+        ("[recipe]\nshots = 1", "shots is 2 or more, got 1"),
+        ("[recipe]\nflip = 1.5", "flip is from 0 to 1, got 1.5"),
+        ("[recipe]\nlr = nan", "lr is 0 or more, got nan"),
+        ("[recipe]\nseed = -1", "seed is 0 or more"),
+        ("[recipe]\nprecision = 'fp16'", "precision is auto, bf16 or float32, got 'fp16'"),
+        ("name = ", "expected a TOML file"),
+    ],
+)
+def test_a_wrong_configuration_gets_one_line_with_the_file(text: str, message: str, tmp_path: Path):
+    path = tmp_path / "run.toml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message) as error:
+        load_config(path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_whole_number_passes_for_a_float():
+    assert RunConfig.from_dict({"recipe": {"warmup": 2}}).recipe.warmup == 2.0
+
+
+def test_a_list_beside_the_configuration_comes_before_a_bundled_one(tmp_path: Path):
+    own = tmp_path / "market1501_val_ids.txt"
+    assert find_ids(own.name, tmp_path).parent != tmp_path
+    own.write_text("0001\n")
+    assert find_ids(own.name, tmp_path) == own
+    with pytest.raises(InputError, match=r"no id list 'nobody\.txt'"):
+        find_ids("nobody.txt", tmp_path)

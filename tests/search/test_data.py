@@ -1,0 +1,123 @@
+import shutil
+from itertools import combinations
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from autoreid_deploy.crops import read_crop, resize_crop
+from autoreid_deploy.errors import CropError, InputError
+from autoreid_deploy.records import read_ids
+from search.config import SPLITS, Source
+from search.data import Crops, Labelled, list_crops, load_crops, refuse_known_people
+
+
+def draw(folder: Path, *names: str) -> None:
+    """One plain picture a name, each of another colour."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for i, name in enumerate(names):
+        cv2.imwrite(str(folder / name), np.full((20, 10, 3), 20 * i, np.uint8))
+
+
+def people(listed: list[Labelled]) -> set[tuple[int, str]]:
+    return {crop.person for crop in listed}
+
+
+def load(root: Path, *sources: Source, **options: bool) -> Crops:
+    return load_crops(list_crops(sources, root, root), (16, 8), **options)
+
+
+def test_every_layout_is_read(tmp_path: Path):
+    draw(tmp_path / "market", "0002_c1s1_000001_00.jpg", "0007_c2s1_000001_00.jpg", "-1_c1s1_000001_00.jpg")
+    draw(tmp_path / "market", "0000_c1s1_000001_00.jpg")
+    draw(tmp_path / "one", "0001001.png", "0001003.png", "0002001.png")
+    draw(tmp_path / "three", "0000_00.png", "0000_05.png", "0001_01.png")
+    draw(tmp_path / "free", "a.png", "b.png")
+    (tmp_path / "free.csv").write_text("path,pid,camid\nfree/a.png,ann,door\nfree/b.png,bob,hall\n")
+    sources = [Source(path=path) for path in ("market", "one", "three", "free.csv")]
+    assert people(list_crops(sources, tmp_path, tmp_path)) == {
+        *((0, pid) for pid in ("0002", "0007")),  # junk and distractors teach nothing
+        *((1, pid) for pid in ("cuhk01-0001", "cuhk01-0002")),
+        *((2, pid) for pid in ("cuhk03-0000", "cuhk03-0001")),
+        *((3, pid) for pid in ("ann", "bob")),
+    }
+
+
+def test_people_of_two_sources_are_never_the_same(tmp_path: Path):
+    for folder in ("a", "b"):
+        draw(
+            tmp_path / folder, "0001_c1s1_000001_00.jpg", "0001_c2s1_000001_00.jpg", "0002_c1s1_000001_00.jpg"
+        )
+    crops = load(tmp_path, Source(path="a"), Source(path="b"))
+    assert crops.labels.tolist() == [0, 0, 1, 2, 2, 3]
+    assert crops.people == 4
+    assert [crops.count(i) for i in range(2)] == [{"people": 2, "crops": 3}] * 2
+
+
+def test_crops_are_resized_by_the_function_that_serves_them(drawn: Path):
+    listed = list_crops([Source(path="val")], drawn, drawn)
+    crops = load_crops(listed, (32, 16))
+    assert crops.images.dtype == np.uint8
+    for image, item in zip(crops.images, listed, strict=True):
+        np.testing.assert_array_equal(image, resize_crop(read_crop(item.record.path), 32, 16))
+
+
+def test_a_corrupt_crop_is_left_out_by_name_and_shifts_nobody(drawn: Path, tmp_path: Path):
+    shutil.copytree(drawn / "val", tmp_path / "val")
+    whole = load(tmp_path, Source(path="val"))
+    bad = sorted((tmp_path / "val").iterdir())[4]
+    bad.write_bytes(bad.read_bytes()[:200])
+    crops = load(tmp_path, Source(path="val"))
+    assert [failure.path for failure in crops.failures] == [str(bad)]
+    np.testing.assert_array_equal(crops.images, np.delete(whole.images, 4, axis=0))
+    np.testing.assert_array_equal(crops.labels, np.delete(whole.labels, 4))
+    assert crops.records == whole.records[:4] + whole.records[5:]
+    with pytest.raises(CropError, match=bad.name):
+        load(tmp_path, Source(path="val"), strict=True)
+
+
+def test_a_person_whose_crops_are_all_corrupt_leaves_no_gap_in_the_numbers(tmp_path: Path):
+    draw(tmp_path / "a", "0001_c1_1.jpg", "0002_c1_1.jpg", "0003_c1_1.jpg")
+    (tmp_path / "a" / "0002_c1_1.jpg").write_bytes(b"")
+    assert load(tmp_path, Source(path="a")).labels.tolist() == [0, 1]
+
+
+def test_a_source_of_corrupt_crops_alone_counts_nobody(tmp_path: Path):
+    draw(tmp_path / "a", "0001_c1_1.jpg")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "0001_c1_1.jpg").write_bytes(b"")
+    assert load(tmp_path, Source(path="a"), Source(path="b")).count(1) == {"people": 0, "crops": 0}
+    with pytest.raises(InputError, match=r"none of 1 crops can be read; the first: .*0001_c1_1.jpg"):
+        load(tmp_path, Source(path="b"))
+
+
+def test_only_the_listed_people_are_taken(drawn: Path, tmp_path: Path):
+    (tmp_path / "ids.txt").write_text("0002\n0005  # a comment\n9999\n")
+    listed = list_crops([Source(path="val", ids="ids.txt")], drawn, tmp_path)
+    assert people(listed) == {(0, "0002"), (0, "0005")}
+    (tmp_path / "ids.txt").write_text("9999\n")
+    with pytest.raises(InputError, match=r"none of the 1 people of ids.txt"):
+        list_crops([Source(path="val", ids="ids.txt")], drawn, tmp_path)
+
+
+def test_a_folder_whose_names_tell_nobody_is_refused(tmp_path: Path):
+    draw(tmp_path / "plain", "a.jpg", "b.jpg")
+    with pytest.raises(InputError, match="no crop names a person; expected PPPP_cC"):
+        list_crops([Source(path="plain")], tmp_path, tmp_path)
+
+
+def test_nobody_is_validated_whom_training_knows(drawn: Path, tmp_path: Path):
+    (tmp_path / "a.txt").write_text("0001\n0002\n")
+    (tmp_path / "b.txt").write_text("0002\n0003\n")
+    a, b = (list_crops([Source(path="val", ids=ids)], drawn, tmp_path) for ids in ("a.txt", "b.txt"))
+    with pytest.raises(InputError, match=r"1 are in both, the first 0002 of .*val"):
+        refuse_known_people(a, b)
+    other = list_crops([Source(path="train", ids="b.txt")], drawn, tmp_path)
+    refuse_known_people(a, other)  # the same number in another folder is another person
+
+
+def test_the_bundled_splits_share_nobody():
+    lists = {side: read_ids(SPLITS / f"market1501_{side}_ids.txt") for side in ("train", "val", "test")}
+    assert {side: len(ids) for side, ids in lists.items()} == {"train": 451, "val": 100, "test": 200}
+    assert all(not one & other for one, other in combinations(lists.values(), 2))

@@ -1,0 +1,97 @@
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from autoreid_deploy.errors import DeviceError
+from search import checkpoint, distributed
+from search.distributed import BatchNorm
+
+# Of a number's own size, and for numbers near 0: sums of 8 crops in another order, 6 steps on.
+RTOL, ATOL = 1e-3, 2e-4
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def test_two_processes_train_the_same_network_as_one(
+    search: Callable[..., int], drawn: Path, config_file: Path, tmp_path: Path
+):
+    """Slices hold other people: without common BN statistics and common negatives the weights would part."""
+    config_file.write_text(config_file.read_text().replace("epochs = 2", "epochs = 1"))
+    arguments = ["retrain", config_file, "--data", drawn, "--device", "cpu"]
+    assert search(*arguments, "--out", tmp_path / "one") == 0
+    port = str(free_port())
+    launch = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-addr", "127.0.0.1"]
+    done = subprocess.run(
+        [
+            sys.executable,
+            *launch,
+            "--master-port",
+            port,
+            "-m",
+            "search",
+            *arguments,
+            "--out",
+            tmp_path / "two",
+        ],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("training: 48 crops of 8 people") == 1  # one process speaks
+
+    one, two = (checkpoint.load(tmp_path / side / "last.pt") for side in ("one", "two"))
+    assert one["step"] == two["step"] == 0
+    for key in ("network", "average"):
+        for name, expected in one[key].items():
+            torch.testing.assert_close(
+                two[key][name], expected, rtol=RTOL, atol=ATOL, msg=lambda m, n=name: f"{n}: {m}"
+            )
+    for key in ("cross_entropy", "triplet"):
+        assert two["history"][0][key] == pytest.approx(one["history"][0][key], rel=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(6, 5), (6, 5, 3, 2)])
+def test_the_common_norm_is_torchs_own(shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch):
+    """Two processes with the same slice see the statistics of that slice twice over."""
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    ours, whole = BatchNorm(5), nn.BatchNorm2d(5) if len(shape) == 4 else nn.BatchNorm1d(5)
+    both = torch.cat([x, x])
+    expected = whole(both)[: len(x)]
+    monkeypatch.setattr(distributed, "world_size", lambda: 2)
+    monkeypatch.setattr(distributed, "all_sum", lambda value: 2 * value)
+    torch.testing.assert_close(ours(x), expected)
+    torch.testing.assert_close(ours.running_mean, whole.running_mean)
+    torch.testing.assert_close(ours.running_var, whole.running_var)
+    assert int(ours.num_batches_tracked) == 1
+
+
+def test_another_rank_of_map_is_refused():
+    with pytest.raises(ValueError, match=r"expected \(N, C\) or \(N, C, H, W\)"):
+        BatchNorm(3)(torch.zeros(2, 3, 4))
+
+
+def test_more_processes_than_devices_get_one_line(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(DeviceError, match="torch finds 1 CUDA devices here, process 1 needs one of its own"):
+        distributed.start("cuda")
+
+
+def test_one_process_is_its_own_world():
+    assert (distributed.world_size(), distributed.rank()) == (1, 0)
+    assert distributed.mean([1.0, 2.5], torch.device("cpu")) == [1.0, 2.5]
+    x = torch.ones(3)
+    assert distributed.gather(x) is x

@@ -1,0 +1,53 @@
+import pytest
+import torch
+
+from search.losses import batch_hard_triplet, pairwise_distance
+
+
+def brute_force(features: torch.Tensor, labels: list[int], margin: float) -> float:
+    total = 0.0
+    for a, label in enumerate(labels):
+        to = [float((features[a] - other).double().norm()) for other in features]
+        positive = max(d for d, other in zip(to, labels, strict=True) if other == label)
+        negative = min(d for d, other in zip(to, labels, strict=True) if other != label)
+        total += max(0.0, margin + positive - negative)
+    return total / len(labels)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_batch_hard_is_what_a_loop_over_all_pairs_finds(seed: int):
+    generator = torch.Generator().manual_seed(seed)
+    features = torch.randn(12, 5, generator=generator)
+    labels = [0, 0, 0, 1, 1, 2, 2, 2, 3, 3, 3, 3]
+    for margin in (0.0, 0.3, 2.0):
+        expected = brute_force(features, labels, margin)
+        assert float(batch_hard_triplet(features, torch.tensor(labels), margin)) == pytest.approx(
+            expected, abs=1e-5
+        )
+
+
+def test_identical_features_cost_the_margin_and_their_gradient_is_finite():
+    features = torch.full((4, 3), 0.7, requires_grad=True)
+    loss = batch_hard_triplet(features, torch.tensor([0, 0, 1, 1]), 0.3)
+    assert loss.item() == pytest.approx(0.3)
+    loss.backward()
+    assert torch.isfinite(features.grad).all()
+
+
+def test_the_gradient_is_that_of_the_distance():
+    features = torch.tensor([[0.0, 0], [3, 4], [6, 0], [6, 1]], requires_grad=True)
+    labels = torch.tensor([0, 0, 1, 1])
+    assert torch.autograd.gradcheck(
+        lambda x: batch_hard_triplet(x, labels, 0.3), features.detach().double().requires_grad_()
+    )
+    torch.testing.assert_close(
+        pairwise_distance(features, features)[0].detach(),
+        torch.tensor([1e-6, 5, 6, 37**0.5]),
+        atol=1e-5,
+        rtol=1e-6,
+    )
+
+
+def test_people_far_apart_cost_nothing():
+    features = torch.tensor([[0.0], [0.1], [9.0], [9.1]])
+    assert float(batch_hard_triplet(features, torch.tensor([0, 0, 1, 1]), 0.3)) == 0
