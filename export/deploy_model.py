@@ -86,5 +86,9 @@ def _convolution(layer: nn.Conv2d, bn: nn.BatchNorm2d, channels: slice = slice(N
 
 
 def _linear(layer: nn.Linear, bn: nn.BatchNorm2d) -> nn.Linear:
-    layer.weight, layer.bias = fuse_linear_bn_weights(layer.weight, layer.bias, *_statistics(bn, slice(None)))
+    mean, variance, eps, weight, bias = _statistics(bn, slice(None))
+    assert weight is not None and bias is not None  # the neck is affine
+    layer.weight, layer.bias = fuse_linear_bn_weights(
+        layer.weight, layer.bias, mean, variance, eps, weight, bias
+    )
     return layer

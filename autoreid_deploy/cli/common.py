@@ -61,6 +61,8 @@ def run(command: click.Command) -> int:
         if isinstance(stream, io.TextIOWrapper):
             # A name that the terminal's encoding lacks is escaped; printing it must never be what fails.
             stream.reconfigure(errors="backslashreplace")
+    # OpenCV prints lines of its own about a broken picture; ours says it. It reads this when it is loaded.
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     try:
         code = command.main(standalone_mode=False)
         sys.stdout.flush()  # here, where a closed pipe can still be caught, and not when Python shuts down
