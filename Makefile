@@ -67,6 +67,7 @@ $(VENV)/.ready: pyproject.toml $(SOURCES)
 	$(call venv,$(VENV))
 	$(VENV)/bin/python $(PIP) --force-reinstall --no-deps .
 	$(VENV)/bin/python $(PIP) ".[cpu]"
+	@rm -rf demo/index-*  # another version may bring another model
 	@touch $@
 
 $(DEV)/.ready: pyproject.toml
