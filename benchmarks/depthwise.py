@@ -1,10 +1,11 @@
 """A dilated depthwise 3x3 by phases against torch's own dilated kernel, forward and backward, on the CPU.
 
-    python -m benchmarks.depthwise [--batch 64] [--repeat 9] [--threads N] [--json]
+    python -m benchmarks.depthwise [--batch 64] [--repeat 9] [--json]
 
 The two take turns within each repetition, in alternating order; times are medians, the ratio is the median of the
-ratios within a repetition. Both compute the same numbers, which is checked first. Maps are channels_last, as in
-training; bf16 is measured where the processor has it.
+ratios within a repetition. Times are CPU seconds of one thread, so that other work on the machine counts little. Both
+compute the same numbers, which is checked first. Maps are channels_last, as in training; bf16 is measured where the
+processor has it.
 """
 
 import argparse
@@ -19,19 +20,19 @@ import torch
 from torch import Tensor, nn
 
 from search.memory import keep_freed_memory
-from search.optim import native_bf16
 from search.ops import DepthwiseConv
+from search.optim import native_bf16
 
 CHANNELS = (16, 32, 64)
 MAPS = ((64, 32), (32, 16))
 
 
 def step(conv: nn.Module, x: Tensor, grad: Tensor) -> float:
-    """Seconds of one forward and backward pass."""
+    """CPU seconds of one forward and backward pass."""
     x = x.detach().requires_grad_()
-    start = time.perf_counter()
+    start = time.process_time()
     conv(x).backward(grad)
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 def compare(
@@ -68,11 +69,10 @@ def main() -> None:
     )
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--repeat", type=int, default=9)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
     args = parser.parse_args()
     keep_freed_memory()
-    torch.set_num_threads(args.threads)
+    torch.set_num_threads(1)
     dtypes = [torch.float32, torch.bfloat16] if native_bf16() else [torch.float32]
     rows = [
         compare(channels, size, args.batch, dtype, args.repeat)
@@ -84,7 +84,6 @@ def main() -> None:
         about = {
             "batch": args.batch,
             "repeat": args.repeat,
-            "threads": args.threads,
             "machine": platform.processor() or platform.machine(),
             "capability": torch.backends.cpu.get_cpu_capability(),
             "torch": torch.__version__,

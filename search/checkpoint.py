@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -62,10 +63,12 @@ def load(path: str | Path) -> dict[str, Any]:
     """
     expected = f"{path}: expected a checkpoint of python -m search retrain ({FORMAT})"
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch muses about files that it is about to refuse
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise InputError(f"{path}: no such checkpoint; train one with: python -m search retrain") from None
-    except (OSError, RuntimeError, EOFError, ValueError, LookupError, pickle.UnpicklingError) as error:
+    except Exception as error:  # torch raises whatever comes up in a file that is none of its own
         raise InputError(f"{expected}; {_reason(error)}") from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise InputError(f"{expected}, got another file")

@@ -38,23 +38,24 @@ keys = "genotype people data network average optimiser epoch step sums history".
 
 def state(number):
     # Every value tells the version, so that a file of two versions would be seen.
-    return {"config": number, **{key: torch.full((50_000,), number) for key in keys}}
+    return {"config": number, **{key: torch.full((10_000,), number) for key in keys}}
 
 checkpoint.save(state(0), path)
-versions = set()
-for number in range(1, 200, 12):
+versions, kills = {0}, 0
+while kills < 12 or len(versions) < 3:
+    kills += 1
+    number = 11 * kills % 200
     saver = os.fork()
     if not saver:
         for later in range(number, number + 1000):
             checkpoint.save(state(later % 200), path)
         os._exit(1)
-    time.sleep(random.Random(number).uniform(0.0, 0.05))
+    time.sleep(random.Random(kills).uniform(0.0, 0.02 * kills))
     os.kill(saver, signal.SIGKILL)
     os.waitpid(saver, 0)
     found = checkpoint.load(path)
-    assert all((found[key] == found["config"]).all() for key in keys)
+    assert all((found[key] == found["config"]).all() for key in keys), found
     versions.add(found["config"])
-print(len(versions))
 """
 
 
@@ -75,7 +76,6 @@ def test_a_kill_at_any_moment_leaves_the_old_file_or_the_new_one(tmp_path: Path)
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) > 1  # some savers got as far as a new file
 
 
 def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
