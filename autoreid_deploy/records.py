@@ -134,7 +134,7 @@ def _misfit(paths: list[Path], names: str) -> str | None:
     for path in paths:
         if _PARSERS[names](path.stem) is None:
             return f"{path}: not a name of the layout {names}; choose another of {', '.join(LAYOUTS)}"
-    if names != "market":
+    if names != "market" and paths:
         # CUHK numbers its people anew in each folder: the same name twice means two people under one number.
         name, count = Counter(path.stem for path in paths).most_common(1)[0]
         if count > 1:

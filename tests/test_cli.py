@@ -103,6 +103,10 @@ def test_an_unreadable_query_is_named_and_the_others_are_answered(built: Run, cr
     ]
 
 
+def test_a_query_of_nothing_but_unreadable_pictures_is_one_line_each(built: Run) -> None:
+    assert built("reid-query", "none.jpg") == (1, "", "error: none.jpg: no such file or directory\n")
+
+
 def test_sheet_and_page_are_written(built: Run, crop_folder: Path) -> None:
     image = crop_folder / "0002_c1s1_000001_00.jpg"
     result = built("reid-query", image, "--sheet", "out.png", "--html", "out.html", "--json")

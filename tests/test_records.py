@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoreid_deploy.errors import InputError
-from autoreid_deploy.records import Record, _market, read_ids, scan
+from autoreid_deploy.records import LAYOUTS, Record, _market, read_ids, read_names, scan
 
 
 @pytest.fixture
@@ -56,6 +56,11 @@ def test_auto_takes_each_market_name_by_itself(folder):
         "x0002_c1.jpg": (None, None),
         "٣_c1.jpg": (None, None),
     }
+
+
+@pytest.mark.parametrize("names", LAYOUTS)
+def test_no_names_give_no_records(names):
+    assert read_names([], names=names) == []
 
 
 def test_cuhk01_has_two_shots_by_each_of_two_cameras(folder):
