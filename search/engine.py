@@ -80,8 +80,7 @@ class Trainer:
         self.slice = slice(distributed.rank() * size, (distributed.rank() + 1) * size)
         self.parallel: nn.Module = self.network
         if world > 1:
-            # BN's statistics are the same everywhere already.
-            self.parallel = DistributedDataParallel(self.network, broadcast_buffers=False)
+            self.parallel = DistributedDataParallel(self.network)
         self._sums = np.zeros(3)
 
     @property

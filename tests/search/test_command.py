@@ -12,6 +12,9 @@ import pytest
 import torch
 
 from search import checkpoint
+from search.engine import Trainer
+from search.genotype import load_genotype
+from tests.search.conftest import SMALL
 from tests.search.test_engine import same
 
 Search = Callable[..., int]
@@ -67,15 +70,13 @@ def test_ctrl_c_says_how_to_go_on(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ):
-    import search.engine
-
-    step = search.engine.Trainer.train_step
+    step = Trainer.train_step
 
     def interrupted(self: object, indices: np.ndarray) -> tuple[float, float]:
         os.kill(os.getpid(), signal.SIGINT)
         return step(self, indices)
 
-    monkeypatch.setattr(search.engine.Trainer, "train_step", interrupted)
+    monkeypatch.setattr(Trainer, "train_step", interrupted)
     assert search("retrain", config_file, "--data", drawn, "--out", tmp_path / "run") == 130
     last = capsys.readouterr().err.splitlines()[-1]
     assert last == "stopped in epoch 1 of 2; nothing is lost, go on with --resume"
@@ -151,10 +152,6 @@ def test_what_cannot_work_gets_one_line_and_exit_code_1(
 @pytest.fixture(scope="session")
 def used_run(tmp_path_factory: pytest.TempPathFactory, crops: dict[str, object]) -> Path:
     """The folder of a run that has written its first checkpoint."""
-    from search.engine import Trainer
-    from search.genotype import load_genotype
-    from tests.search.conftest import SMALL
-
     folder = tmp_path_factory.mktemp("used")
     cpu = torch.device("cpu")
     Trainer(SMALL, load_genotype(SMALL.genotype), crops["train"], crops["val"], folder, cpu).save()

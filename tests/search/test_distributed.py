@@ -13,8 +13,9 @@ from autoreid_deploy.errors import DeviceError
 from search import checkpoint, distributed
 from search.distributed import BatchNorm
 
-# Of a number's own size, and for numbers near 0: sums of 8 crops in another order, 6 steps on.
-RTOL, ATOL = 1e-3, 2e-4
+# Sums in another order part by 2e-6 in the first step and by ten times more in each that follows; the low rate keeps
+# six steps of that below the tolerance. Statistics or negatives of a slice alone part by more in the first step.
+RATE, TOLERANCE = 0.003, 1e-4
 
 
 def free_port() -> int:
@@ -27,7 +28,8 @@ def test_two_processes_train_the_same_network_as_one(
     search: Callable[..., int], drawn: Path, config_file: Path, tmp_path: Path
 ):
     """Slices hold other people: without common BN statistics and common negatives the weights would part."""
-    config_file.write_text(config_file.read_text().replace("epochs = 2", "epochs = 1"))
+    text = config_file.read_text().replace("epochs = 2", "epochs = 1").replace("lr = 0.03", f"lr = {RATE}")
+    config_file.write_text(text)
     arguments = ["retrain", config_file, "--data", drawn, "--device", "cpu"]
     assert search(*arguments, "--out", tmp_path / "one") == 0
     port = str(free_port())
@@ -56,9 +58,8 @@ def test_two_processes_train_the_same_network_as_one(
     assert one["step"] == two["step"] == 0
     for key in ("network", "average"):
         for name, expected in one[key].items():
-            torch.testing.assert_close(
-                two[key][name], expected, rtol=RTOL, atol=ATOL, msg=lambda m, n=name: f"{n}: {m}"
-            )
+            difference = (two[key][name] - expected).abs().max()
+            assert difference <= TOLERANCE * (1 + expected.abs().max()), name
     for key in ("cross_entropy", "triplet"):
         assert two["history"][0][key] == pytest.approx(one["history"][0][key], rel=1e-4)
 
