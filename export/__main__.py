@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import logging
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import click
 
 from autoreid_deploy.cli.common import entry_point
-from autoreid_deploy.errors import InputError
+from autoreid_deploy.errors import InputError, MissingExtraError
 from autoreid_deploy.model import ModelSpec, model_id
-from export import parity
-from export.to_onnx import read_checkpoint, write_onnx
 
 CROPS = 64
 
@@ -35,16 +34,21 @@ def cli(checkpoint: str, output: Path, crops: str | None, metrics: str | None) -
 
     The file is written only if torch and ONNX Runtime agree on it at batch sizes 1, 2, 7 and 32.
     """
-    logging.getLogger("torch.onnx").setLevel(
-        logging.ERROR
-    )  # it warns that torchvision, which nobody needs, is not there
+    for package in ("torch", "onnx", "onnxscript", "onnxslim"):
+        if find_spec(package) is None:
+            raise MissingExtraError(package, "search")
+    from export import parity
+    from export.to_onnx import read_checkpoint, write_onnx
+
+    if not output.parent.is_dir():
+        raise InputError(f"{output.parent}: no such folder to write {output.name} into")
+    # The exporter warns that torchvision is not there, which nobody needs.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     trained = read_checkpoint(checkpoint, _read_metrics(metrics))
     size = (trained.spec.height, trained.spec.width)
     sets = {"random": parity.random_crops(CROPS, *size)}
     if crops is not None:
         sets["real"] = parity.real_crops(crops, CROPS, *size)
-    if not output.parent.is_dir():
-        raise InputError(f"{output.parent}: no such folder to write {output.name} into")
     # The suffix stays, so that ONNX Runtime takes the file; nothing half-written is ever called by the real name.
     temporary = output.with_name(f".{output.stem}.{os.getpid()}.onnx")
     try:
@@ -56,7 +60,8 @@ def cli(checkpoint: str, output: Path, crops: str | None, metrics: str | None) -
     finally:
         temporary.unlink(missing_ok=True)
     report = output.with_suffix(".parity.md")
-    report.write_text(_report(trained.spec, output, parity.table(results)), encoding="utf-8")
+    limits = f"difference of unit rows {parity.MAX_DIFFERENCE:.0e}, cosine {parity.MIN_COSINE}"
+    report.write_text(_report(trained.spec, output, limits, parity.table(results)), encoding="utf-8")
     click.echo(
         f"{output}: {model_id(trained.spec.name, output)}, {output.stat().st_size / 1e6:.2f} MB; see {report}"
     )
@@ -76,11 +81,11 @@ def _read_metrics(path: str | None) -> dict[str, Any]:
     return metrics
 
 
-def _report(spec: ModelSpec, output: Path, table: str) -> str:
+def _report(spec: ModelSpec, output: Path, limits: str, table: str) -> str:
     return (
-        f"# Parity of {spec.name}\n\n`{model_id(spec.name, output)}`, input {spec.height}x{spec.width}, {spec.dim} "
-        f"dimensions. Torch in float32 with BN as trained, against ONNX Runtime on the CPU with BN folded; limits: "
-        f"difference of unit rows {parity.MAX_DIFFERENCE:.0e}, cosine {parity.MIN_COSINE}.\n\n{table}\n"
+        f"# Parity of {spec.name}\n\n`{model_id(spec.name, output)}`, input {spec.height}x{spec.width}, "
+        f"{spec.dim} dimensions. Torch in float32 with BN as trained, against ONNX Runtime on the CPU with BN "
+        f"folded; limits: {limits}.\n\n{table}\n"
     )
 
 

@@ -144,7 +144,7 @@ def test_a_file_that_differs_from_its_network_is_refused(
             write_onnx(trained, path)
             trained.network.bottleneck.weight[0] *= -1
 
-    monkeypatch.setattr("export.__main__.write_onnx", write_another)
+    monkeypatch.setattr("export.to_onnx.write_onnx", write_another)
     output = tmp_path / "model.onnx"
     output.write_bytes(b"the file from before")
     done = CliRunner().invoke(cli, [str(saved), "-o", str(output)])
@@ -152,6 +152,15 @@ def test_a_file_that_differs_from_its_network_is_refused(
     assert "no file was written" in str(done.exception)
     assert output.read_bytes() == b"the file from before"
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+
+
+def test_a_missing_package_is_named_with_the_command(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("export.__main__.find_spec", lambda name: None)
+    done = CliRunner().invoke(cli, [str(saved), "-o", "model.onnx"])
+    assert (
+        str(done.exception)
+        == "torch is not installed; install it with: pip install 'autoreid-deploy[search]'"
+    )
 
 
 def test_nan_is_no_parity() -> None:
