@@ -1,10 +1,7 @@
 import json
-import shlex
 import shutil
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -215,23 +212,11 @@ def test_the_program_runs_from_start_to_end(crop_folder, tiny_model):
     assert json.loads(done.stdout)["queries"] == 8
 
 
-def test_every_command_in_the_docs_is_understood():
-    text = (Path(__file__).parents[1] / "docs" / "evaluation.md").read_text(encoding="utf-8")
-    commands = [line for line in text.splitlines() if line.startswith("reid-eval ")]
-    assert commands
-    for command in commands:
-        cli.make_context("reid-eval", shlex.split(command, comments=True)[1:])
-
-
 def test_help_has_examples_and_loads_nothing_heavy():
     watch = (
         "import sys, click; from autoreid_deploy.cli.eval import cli; cli(['--help'], standalone_mode=False)"
     )
     heavy = "; print({'numpy', 'cv2', 'faiss', 'onnxruntime', 'torch'} & set(sys.modules))"
-    began = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", watch + heavy], capture_output=True, text=True, timeout=60)
     assert done.stdout.splitlines()[-1] == "set()"
     assert "reid-eval query/ gallery/" in done.stdout
-    assert (
-        time.perf_counter() - began < 5
-    )  # 0.1 s where nothing else runs; the modules above are what matters
