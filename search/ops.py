@@ -3,8 +3,7 @@
 Each turns (N, C, H, W) into (N, C, ceil(H / stride), ceil(W / stride)). Every op with weights opens with a
 ReLU and ends in an affine BN; a pool ends in a BN without weights. The opening ReLU is the same for all ops
 that read a node, so it is not part of the op: a cell rectifies each node once and hands an op the node as it
-is or rectified, as `reads_rectified` says. The numbers are the same; a training step on a CPU, where maps
-that outgrow the cache make a ReLU as dear as a convolution, is a third shorter.
+is or rectified, as `reads_rectified` says. The numbers are the same, with fewer passes over the maps.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ def precision(recipe: Recipe, device: torch.device) -> torch.dtype:
 
 
 def native_bf16() -> bool:
-    """Whether this CPU multiplies in bf16; without AVX-512 BF16 or AMX it emulates that, ten times slower."""
+    """Whether this CPU multiplies in bf16; without AVX-512 BF16 or AMX it emulates that, far slower."""
     tests = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # torch has no public ones
     return any(getattr(torch.cpu, test, bool)() for test in tests)
 
