@@ -22,13 +22,13 @@ from typing import Any
 import numpy as np
 import torch
 
-import search.engine
+import search.trainer
 from autoreid_deploy.records import Record
 from search.config import RunConfig, load_config
 from search.data import Crops
-from search.engine import Trainer
 from search.genotype import load_genotype
 from search.memory import keep_freed_memory
+from search.trainer import Trainer
 
 PEOPLE, SHOTS, WARM = 600, 8, 3
 
@@ -65,10 +65,17 @@ def measure(run: RunConfig, steps: int) -> dict[str, Any]:
     crops = random_crops(run.network.height, run.network.width)
     spent: dict[str, list[float]] = {"augmentation": [], "EMA": [], "optimiser": [], "step": []}
     with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(run, load_genotype(run.genotype), crops, None, Path(folder), torch.device("cpu"))
+        trainer = Trainer(
+            config=run,
+            genotype=load_genotype(run.genotype),
+            train=crops,
+            val=None,
+            folder=Path(folder),
+            device=torch.device("cpu"),
+        )
         with (
-            timed(search.engine, "augment", spent["augmentation"]),
-            timed(search.engine, "follow", spent["EMA"]),
+            timed(search.trainer, "augment", spent["augmentation"]),
+            timed(search.trainer, "follow", spent["EMA"]),
             timed(trainer.optimiser, "step", spent["optimiser"]),
             timed(trainer, "train_step", spent["step"]),
         ):

@@ -18,7 +18,7 @@ from export.deploy_model import DeployModel
 from search import checkpoint
 from search.config import RunConfig
 from search.genotype import Genotype
-from search.network import Network
+from search.network import Network, build_network
 
 OPSET = 18
 
@@ -48,7 +48,7 @@ def read_checkpoint(path: str | Path, metrics: Mapping[str, Any] | None = None) 
     """
     state = checkpoint.load(path)
     run = RunConfig.from_dict(state["config"], str(path))
-    network = Network(Genotype.from_dict(state["genotype"], str(path)), run.network, state["people"])
+    network = build_network(Genotype.from_dict(state["genotype"], str(path)), run.network, state["people"])
     try:
         network.load_state_dict(state["average"])
     except RuntimeError as error:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from search.config import RunConfig
 from search.genotype import Genotype
-from search.network import Network, NetworkConfig, example_input
+from search.network import NetworkConfig, build_network, example_input
 
 # ResNet-50 at 384x128 with a 751-way classifier, the network that the paper compares with.
 RESNET50_PARAMETERS = 25.0e6
@@ -67,7 +67,7 @@ def count_macs(module: nn.Module, x: Tensor) -> int:
 def measure(genotype: Genotype, config: NetworkConfig) -> Complexity:
     """Build a genotype's network, of shapes without numbers, and count it."""
     with torch.device("meta"):
-        network = Network(genotype, config, people=1)
+        network = build_network(genotype, config, people=1)
         macs = count_macs(network.backbone, example_input(config))
     bottleneck = sum(parameter.numel() for parameter in network.bottleneck.parameters())
     parameters = sum(parameter.numel() for parameter in network.backbone.parameters())

@@ -6,10 +6,11 @@ Paths of crops are relative to `--data`; id lists are looked up beside the TOML 
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
@@ -24,12 +25,14 @@ else:
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+    from typing_extensions import Self
 
 SPLITS = Path(__file__).parent / "splits"
 T = TypeVar("T", bound="DataclassInstance")
 
 # Smallest and largest value of each number of a recipe.
-_LIMITS = {
+Limits = Mapping[str, tuple[float, float]]
+_LIMITS: Limits = {
     "epochs": (1, math.inf),
     "people": (2, math.inf),  # a triplet needs two people, and two crops of one
     "shots": (2, math.inf),
@@ -48,6 +51,19 @@ _LIMITS = {
     "val_every": (1, math.inf),
     "seed": (0, math.inf),
 }
+
+
+def check_limits(table: object, limits: Limits, where: str) -> None:
+    """Make sure that a table's numbers lie where they can work.
+
+    Raises:
+        InputError: one does not.
+    """
+    for name, (low, high) in limits.items():
+        value = getattr(table, name)
+        if not (math.isfinite(value) and low <= value <= high):
+            wanted = f"{low} or more" if high == math.inf else f"from {low} to {high}"
+            raise InputError(f"{where}: {name} is {wanted}, got {value}")
 
 
 @dataclass(frozen=True)
@@ -114,11 +130,7 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, (low, high) in _LIMITS.items():
-            value = getattr(self, name)
-            if not (math.isfinite(value) and low <= value <= high):
-                wanted = f"{low} or more" if high == math.inf else f"from {low} to {high}"
-                raise InputError(f"recipe: {name} is {wanted}, got {value}")
+        check_limits(self, _LIMITS, "recipe")
         if self.precision not in ("auto", "bf16", "float32"):
             raise InputError(f"recipe: precision is auto, bf16 or float32, got {self.precision!r}")
 
@@ -153,13 +165,11 @@ class RunConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types only, so that a checkpoint can be read without running code."""
-        plain = asdict(self)
-        plain["network"]["cells"] = list(self.network.cells)
-        plain["train"], plain["val"] = [list(map(asdict, side)) for side in (self.train, self.val)]
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         return plain
 
     @classmethod
-    def from_dict(cls, plain: Mapping[str, Any], where: str = "config") -> RunConfig:
+    def from_dict(cls, plain: Mapping[str, Any], where: str = "config") -> Self:
         """Read plain types.
 
         Raises:
@@ -167,28 +177,33 @@ class RunConfig:
                 value.
         """
         values = dict(plain)
-        for key, kind in (("network", NetworkConfig), ("recipe", Recipe)):
-            values[key] = _build(kind, values.get(key, {}), f"{where}: [{key}]")
-        for key in ("train", "val"):
-            if key in values:
+        for key, hint in get_type_hints(cls).items():
+            if isinstance(hint, type) and is_dataclass(hint):
+                values[key] = _build(hint, values.get(key, {}), f"{where}: [{key}]")
+            elif hint == tuple[Source, ...] and key in values:
                 rows = values[key]
                 if not isinstance(rows, list | tuple):
                     raise InputError(f"{where}: expected [[{key}]] tables, got {rows!r}")
                 values[key] = tuple(_build(Source, row, f"{where}: [[{key}]]") for row in rows)
         return _build(cls, values, where)
 
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a run's TOML file.
+
+        Raises:
+            InputError: the file is missing, is no TOML, or holds what `from_dict` refuses.
+        """
+        try:
+            plain = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise InputError(f"{path}: expected a TOML file; {error}") from error
+        return cls.from_dict(plain, str(path))
+
 
 def load_config(path: str | Path) -> RunConfig:
-    """Read a run's TOML file.
-
-    Raises:
-        InputError: the file is missing, is no TOML, or holds what `RunConfig.from_dict` refuses.
-    """
-    try:
-        plain = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{path}: expected a TOML file; {error}") from error
-    return RunConfig.from_dict(plain, str(path))
+    """Read a retraining's TOML file; see `RunConfig.load`."""
+    return RunConfig.load(path)
 
 
 def find_ids(name: str, beside: Path) -> Path:
@@ -220,8 +235,9 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
         return float(value)
     if hint in (int, float, str) and type(value) is not hint:
         raise InputError(f"{where}: expected {hint.__name__}, got {value!r}")
-    if hint == tuple[int, ...]:
-        if not isinstance(value, list | tuple) or not all(type(item) is int for item in value):
-            raise InputError(f"{where}: expected a list of integers, got {value!r}")
-        return tuple(value)
+    for item_type, plural in ((int, "integers"), (str, "names")):
+        if hint == tuple[item_type, ...]:  # type: ignore[valid-type]
+            if not isinstance(value, list | tuple) or not all(type(item) is item_type for item in value):
+                raise InputError(f"{where}: expected a list of {plural}, got {value!r}")
+            return tuple(value)
     return value  # a table, built already

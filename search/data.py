@@ -114,6 +114,36 @@ def refuse_known_people(train: Sequence[Labelled], val: Sequence[Labelled]) -> N
         )
 
 
+def split_crops(
+    listed: Sequence[Labelled], share: float, seed: int, *, by_person: bool = True
+) -> tuple[list[Labelled], list[Labelled]]:
+    """Divide crops between the weights and the alphas of a search.
+
+    Args:
+        listed: crops.
+        share: of the people (or of each person's crops) for the second side.
+        seed: of the draw.
+        by_person: nobody is on both sides; else everybody is, with different crops, as published searches do.
+
+    Raises:
+        InputError: a side would stay empty.
+    """
+    rng = np.random.default_rng([seed, 4])
+    if by_person:
+        people = sorted({crop.person for crop in listed})
+        second = {people[i] for i in rng.permutation(len(people))[: round(share * len(people))]}
+        goes = [crop.person in second for crop in listed]
+    else:
+        goes = (rng.random(len(listed)) < share).tolist()
+    sides = (
+        [crop for crop, there in zip(listed, goes, strict=True) if not there],
+        [crop for crop, there in zip(listed, goes, strict=True) if there],
+    )
+    if not all(sides):
+        raise InputError(f"{len(listed)} crops cannot be split by {share} into two sides; give more people")
+    return sides
+
+
 def load_crops(
     listed: Sequence[Labelled],
     size: tuple[int, int],

@@ -8,11 +8,13 @@ never by index.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from autoreid_deploy.errors import InputError
 
@@ -25,7 +27,12 @@ OPS = (
     "dil_conv_3x3",
     "part_aware",
 )
+CHOSEN_OPS = OPS[1:]  # what a derived cell may hold: `none` is how a supernet leaves an edge out
+FREE_OPS = ("skip_connect", "max_pool_3x3", "avg_pool_3x3")  # they have no weights, at stride 1
 EDGES_PER_NODE = 2
+NODES = 4
+# (source, target) of every edge that a cell of the space may have, in the order of its rows of alphas.
+ALL_EDGES = tuple((source, target) for target in range(2, 2 + NODES) for source in range(target))
 _FOLDER = Path(__file__).parent / "genotypes"
 
 
@@ -73,6 +80,23 @@ class Genotype:
     def __str__(self) -> str:
         """Both cells, one line a node."""
         return f"normal:\n{self.normal}\nreduce:\n{self.reduce}"
+
+    def cell(self, kind: str) -> CellGenotype:
+        """The `normal` or the `reduce` cell."""
+        return self.normal if kind == "normal" else self.reduce
+
+    def edges(self, kind: str) -> list[tuple[int, int, Edge]]:
+        """(node, position, edge) of a cell; node 0 is the cell's node 2."""
+        nodes = self.cell(kind).nodes
+        return [(n, position, edge) for n, node in enumerate(nodes) for position, edge in enumerate(node)]
+
+    def with_edge(self, kind: str, node: int, position: int, edge: Edge) -> Genotype:
+        """The same cells with one edge changed."""
+        nodes = [list(edges) for edges in self.cell(kind).nodes]
+        nodes[node][position] = edge
+        changed = CellGenotype(tuple(map(tuple, nodes)))
+        cells = (changed, self.reduce) if kind == "normal" else (self.normal, changed)
+        return Genotype(self.name, *cells)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form: `{"name", "normal": [[[op, source], ...], ...], "reduce": ...}`."""
@@ -124,6 +148,34 @@ def load_genotype(name_or_path: str | Path) -> Genotype:
             f"{path}: expected a JSON object with name, normal and reduce; got {type(plain).__name__}"
         )
     return Genotype.from_dict(plain, str(path))
+
+
+def random_genotype(
+    rng: np.random.Generator, name: str = "random", accept: Callable[[Genotype], bool] = lambda _: True
+) -> Genotype:
+    """Draw cells uniformly: every node takes two different sources, every edge an op other than `none`.
+
+    Args:
+        rng: where the draws come from.
+        name: of the genotype.
+        accept: draws it refuses are drawn anew, for instance those over a budget of latency.
+
+    Raises:
+        InputError: 10,000 draws in succession were refused.
+    """
+    for _ in range(10_000):
+        drawn = Genotype(name, _random_cell(rng), _random_cell(rng))
+        if accept(drawn):
+            return drawn
+    raise InputError("10,000 random pairs of cells were refused; the budget leaves nothing, so raise it")
+
+
+def _random_cell(rng: np.random.Generator) -> CellGenotype:
+    nodes = []
+    for target in range(2, 2 + NODES):
+        sources = sorted(rng.choice(target, EDGES_PER_NODE, replace=False).tolist())
+        nodes.append(tuple(Edge(str(rng.choice(CHOSEN_OPS)), source) for source in sources))
+    return CellGenotype(tuple(nodes))
 
 
 def save_genotype(genotype: Genotype, path: Path) -> None:

@@ -27,6 +27,11 @@ def progress(total: int, done: int, unit: str, label: str, *, shown: bool = True
     )
 
 
+def say(line: str) -> None:
+    """Write a line on stderr without breaking the bar."""
+    tqdm.write(line, file=sys.stderr)
+
+
 def write_log(history: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Write one row an epoch; the whole file is replaced, so a resumed run leaves no double rows."""
     columns = list(dict.fromkeys(key for row in history for key in row))

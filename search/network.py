@@ -71,7 +71,61 @@ def stem(channels: int, stride: int) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-class Backbone(nn.Module):
+@dataclass(frozen=True)
+class CellPlan:
+    """Where a cell of the macro stands, whatever its ops.
+
+    Attributes:
+        c_older: channels of the cell before the preceding one.
+        c_newer: channels of the preceding cell.
+        channels: width of a node.
+        stride: 2 for a reduction cell, else 1.
+        older_is_larger: the preceding cell halved the map, so the older input is twice as large.
+        height: rows of the newer input's map.
+        width: columns of it.
+    """
+
+    c_older: int
+    c_newer: int
+    channels: int
+    stride: int
+    older_is_larger: bool
+    height: int
+    width: int
+
+
+def cell_plans(config: NetworkConfig, normal: int, reduce: int | None = None) -> list[CellPlan]:
+    """Lay out the cells of a macro.
+
+    Args:
+        config: the macro.
+        normal: how many nodes of a normal cell are concatenated.
+        reduce: the same of a reduction cell, where it differs.
+    """
+    plans: list[CellPlan] = []
+    c_older = c_newer = config.channels
+    height, width = (-(-side // config.stem_stride) for side in (config.height, config.width))
+    reduced_before = False
+    for block, count in enumerate(config.cells):
+        for i in range(count):
+            first, channels = i == 0, config.channels * 2**block
+            plans.append(
+                CellPlan(c_older, c_newer, channels, 2 if first else 1, reduced_before, height, width)
+            )
+            concatenated = (reduce or normal) if first else normal
+            c_older, c_newer, reduced_before = c_newer, channels * concatenated, first
+            if first:
+                height, width = -(-height // 2), -(-width // 2)
+    return plans
+
+
+class Trunk(nn.Module):
+    """Whatever turns (N, 3, H, W) images into a rectified map (N, c_out, H', W')."""
+
+    c_out: int
+
+
+class Backbone(Trunk):
     """Images to a feature map.
 
     The first block halves the map but keeps C; every later block halves the map and doubles the width. A cell
@@ -80,25 +134,14 @@ class Backbone(nn.Module):
 
     def __init__(self, genotype: Genotype, config: NetworkConfig) -> None:
         super().__init__()
-        c = config.channels
-        self.stem = stem(c, config.stem_stride)
-        self.cells = nn.ModuleList()
-        c_older = c_newer = c
-        reduced_before = False
-        for block, count in enumerate(config.cells):
-            for i in range(count):
-                first = i == 0
-                cell = Cell(
-                    genotype.reduce if first else genotype.normal,
-                    c_older,
-                    c_newer,
-                    c * 2**block,
-                    2 if first else 1,
-                    reduced_before,
-                )
-                self.cells.append(cell)
-                c_older, c_newer, reduced_before = c_newer, cell.c_out, first
-        self.c_out = c_newer
+        self.stem = stem(config.channels, config.stem_stride)
+        plans = cell_plans(config, genotype.normal.width, genotype.reduce.width)
+        cells = [(genotype.reduce if plan.stride == 2 else genotype.normal, plan) for plan in plans]
+        self.cells = nn.ModuleList(
+            Cell(cell, p.c_older, p.c_newer, p.channels, p.stride, p.older_is_larger) for cell, p in cells
+        )
+        cell, plan = cells[-1]
+        self.c_out = plan.channels * cell.width
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) float, normalised -> rectified map (N, c_out, H', W')."""
@@ -114,15 +157,18 @@ class Network(nn.Module):
 
     The triplet loss looks at the feature before the neck, the classifier at the one after it; so does the
     embedding.
+
+    Args:
+        backbone: images to a rectified map.
+        dim: width of the bottleneck; 0 for none.
+        people: whom the classifier tells apart.
     """
 
-    def __init__(self, genotype: Genotype, config: NetworkConfig, people: int) -> None:
+    def __init__(self, backbone: Trunk, dim: int, people: int) -> None:
         super().__init__()
-        self.backbone = Backbone(genotype, config)
-        self.dim = config.dim or self.backbone.c_out
-        self.bottleneck = (
-            nn.Linear(self.backbone.c_out, self.dim, bias=False) if config.dim else nn.Identity()
-        )
+        self.backbone = backbone
+        self.dim = dim or backbone.c_out
+        self.bottleneck = nn.Linear(backbone.c_out, dim, bias=False) if dim else nn.Identity()
         self.neck = BatchNorm(self.dim)
         self.neck.bias.requires_grad_(False)  # the classifier's planes go through the origin, as cosine does
         self.classifier = nn.Linear(self.dim, people, bias=False)
@@ -145,6 +191,11 @@ class Network(nn.Module):
         before, after = self.features(x)
         logits: Tensor = self.classifier(after)
         return before, logits
+
+
+def build_network(genotype: Genotype, config: NetworkConfig, people: int) -> Network:
+    """The network of a genotype, with a classifier over so many people."""
+    return Network(Backbone(genotype, config), config.dim, people)
 
 
 def initialise(network: nn.Module) -> None:

@@ -22,9 +22,9 @@ from search import checkpoint
 from search.augment import normalise
 from search.config import Recipe, RunConfig, Source
 from search.data import Crops
-from search.engine import Trainer
 from search.genotype import load_genotype
-from search.network import Network, NetworkConfig
+from search.network import Network, NetworkConfig, build_network
+from search.trainer import Trainer
 
 CONFIG = RunConfig(
     name="small",
@@ -80,7 +80,7 @@ def exported(saved: Path) -> Path:
 
 @pytest.mark.parametrize("dim", [0, 16])
 def test_folding_changes_no_answer(dim: int) -> None:
-    network = shaken(Network(load_genotype("auto_reid_2019"), replace(CONFIG.network, dim=dim), people=3))
+    network = shaken(build_network(load_genotype("auto_reid_2019"), replace(CONFIG.network, dim=dim), people=3))
     images = torch.from_numpy(parity.random_crops(6, 64, 32))
     with torch.no_grad():
         folded = DeployModel(network)(images)

@@ -11,9 +11,9 @@ from autoreid_deploy.cli.common import run
 from search.__main__ import cli
 from search.config import Recipe, RunConfig, Source
 from search.data import Crops, list_crops, load_crops
-from search.engine import Trainer
 from search.genotype import load_genotype
 from search.network import NetworkConfig
+from search.trainer import Trainer
 from tests.people import draw_people
 
 SMALL = RunConfig(
@@ -82,12 +82,12 @@ def make_trainer(crops: dict[str, Crops], tmp_path: Path) -> Callable[..., Train
         config = replace(SMALL, recipe=replace(SMALL.recipe, **changes))
         (tmp_path / folder).mkdir(exist_ok=True)
         return Trainer(
-            config,
-            load_genotype(config.genotype),
-            crops["train"],
-            crops["val"] if val else None,
-            tmp_path / folder,
-            torch.device("cpu"),
+            config=config,
+            genotype=load_genotype(config.genotype),
+            train=crops["train"],
+            val=crops["val"] if val else None,
+            folder=tmp_path / folder,
+            device=torch.device("cpu"),
         )
 
     return make

@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from search import checkpoint
-from search.engine import Trainer
 from search.genotype import load_genotype
+from search.trainer import Trainer
 from tests.search.conftest import SMALL
-from tests.search.test_engine import same
+from tests.search.test_trainer import same
 
 Search = Callable[..., int]
 

@@ -11,7 +11,7 @@ from search.cells import Cell
 from search.complexity import RESNET50_MACS, RESNET50_PARAMETERS, count_macs, measure, table
 from search.config import load_config
 from search.genotype import CellGenotype, load_genotype
-from search.network import Backbone, Network, NetworkConfig
+from search.network import Backbone, NetworkConfig, build_network
 
 GENOTYPE = load_genotype("auto_reid_2019")
 CONFIGS = Path(__file__).parents[2] / "search" / "configs"
@@ -84,7 +84,7 @@ def test_the_first_block_keeps_the_width_and_later_ones_double_it():
 
 @pytest.mark.parametrize("dim", [0, 10])
 def test_the_triplet_looks_before_the_neck_and_the_classifier_after_it(dim: int):
-    network = Network(GENOTYPE, replace(SMALL, dim=dim), people=5).eval()
+    network = build_network(GENOTYPE, replace(SMALL, dim=dim), people=5).eval()
     nn.init.normal_(network.neck.weight)
     network.neck.running_mean.uniform_()
     x = torch.randn(3, 3, 32, 16, generator=torch.Generator().manual_seed(0))

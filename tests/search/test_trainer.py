@@ -15,9 +15,9 @@ from autoreid_deploy.metrics import evaluate_records, heldout_split
 from autoreid_deploy.records import Record
 from search import checkpoint
 from search.data import Crops
-from search.engine import Trainer
 from search.genotype import load_genotype
 from search.scoring import embed, score
+from search.trainer import Trainer
 from tests.conftest import draw_crop
 from tests.search.conftest import SMALL
 

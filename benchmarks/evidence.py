@@ -1,0 +1,320 @@
+"""Did the search do it? One recipe, many networks: the rows of docs/evidence.md.
+
+    python -m benchmarks.evidence list
+    python -m benchmarks.evidence run ROW [ROW ...] --data data/ --work runs/evidence [--latency-table FILE]
+    python -m benchmarks.evidence sizes --work runs/evidence
+    python -m benchmarks.evidence table --work runs/evidence
+
+`run` trains rows with search/configs/proxy.toml, on one thread, one after the other; a row that is there already is
+left alone, so several processes can share the work, and a killed one goes on. Rows of searched cells run their search
+first (search/configs/search-s.toml with what the row changes). Every row leaves ROW/row.json. `sizes` then measures
+all networks in one run of one process, their rounds interleaved. `table` prints Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks import handmade
+from search import checkpoint
+from search.commands.run import make_searcher
+from search.complexity import Complexity, measure
+from search.config import RunConfig, load_config
+from search.data import list_crops, load_crops
+from search.evolution import Evolution, evolve
+from search.genotype import Genotype, load_genotype, random_genotype, save_genotype
+from search.latency import LatencyTable, embedding_probe, load_table, medians_ms, predict
+from search.memory import keep_freed_memory
+from search.network import Network
+from search.report import write_report
+from search.search_config import SearchConfig
+from search.searcher import Searcher
+from search.trainer import Trainer
+
+CONFIGS = Path("search/configs")
+SEARCH_SEEDS, TRAINING_SEEDS, RANDOM_CELLS = 3, 2, 8
+# What a search does otherwise; the rest of it stays as search-s.toml says.
+ABLATIONS: dict[str, dict[str, Any]] = {
+    "without-part-aware": {"without": ("part_aware",)},
+    "cross-entropy-alone": {"balance": 1.0},
+    "triplet-alone": {"balance": 0.0},
+    "split-by-image": {"split": "images"},
+    "softmax": {"relaxation": "softmax"},
+    "no-latency-term": {"latency_weight": 0.0},
+}
+HAND_RANGE = (0.03, 1.0)  # widths within which a network by hand is matched
+HANDS = ("latency", "parameters")  # what a network by hand has in common with the searched ones
+
+
+@dataclass(frozen=True)
+class Row:
+    """One trained network.
+
+    Attributes:
+        group: rows of one group are averaged in the table.
+        cells: `search`, `random`, or the name of a genotype; empty for a network by hand.
+        seed: of the training.
+        draw: seed of the search or of the random cells.
+        hand: name of a network by hand, and what it is matched by.
+        derive: how a search's cells are chosen.
+        changes: what its search does otherwise.
+    """
+
+    group: str
+    cells: str = ""
+    seed: int = 0
+    draw: int = 0
+    hand: tuple[str, str] | None = None
+    derive: str = "weight"
+    changes: dict[str, Any] = field(default_factory=dict)
+
+
+def rows() -> dict[str, Row]:
+    """Every row by name."""
+    found: dict[str, Row] = {}
+    for derive in ("weight", "evolve"):
+        for s, t in product(range(SEARCH_SEEDS), range(TRAINING_SEEDS)):
+            found[f"{derive}-{s}-{t}"] = Row(f"searched, by {derive}", "search", t, s, derive=derive)
+    found |= {f"random-{i}": Row("random", "random", draw=i) for i in range(RANDOM_CELLS)}
+    found |= {f"published-{t}": Row("published", "auto_reid_2019", t) for t in range(TRAINING_SEEDS)}
+    for name, match in product(handmade.NAMES, HANDS):
+        found[f"{name}-{match}"] = Row(f"{name}, equal {match}", hand=(name, match))
+    for name, changes in ABLATIONS.items():
+        found[f"ablation-{name}"] = Row(f"ablation: {name}", "search", changes=changes)
+    return found
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where the rows live and what they are made of.
+
+    Attributes:
+        data: folder with market/.
+        work: a folder a row.
+        table: measured latencies of the proxy's macro.
+        budget: ms that cells may take, as the table predicts it.
+    """
+
+    data: Path
+    work: Path
+    table: LatencyTable
+    budget: float
+
+    @property
+    def proxy(self) -> RunConfig:
+        """The recipe of every row."""
+        return load_config(CONFIGS / "proxy.toml")
+
+    def search(self, row: Row) -> SearchConfig:
+        """The search behind a row; searches that differ in nothing share a folder by their name."""
+        told = SearchConfig.load(CONFIGS / "search-s.toml")
+        what = row.group.removeprefix("ablation: ") if row.changes else "search"
+        how = replace(told.search, latency_budget=self.budget, **row.changes)
+        seeded = replace(told.recipe, seed=row.draw)
+        return replace(told, name=f"{what}-{row.draw}", recipe=seeded, search=how)
+
+    def searched(self, row: Row) -> tuple[Genotype, float]:
+        """Run a search, or what is left of it, and derive its cells; returns them and the minutes it took."""
+        told = self.search(row)
+        folder = self.work / told.name
+        folder.mkdir(parents=True, exist_ok=True)
+        done = folder / f"{row.derive}.json"
+        clock = Clock(folder / "minutes.json")
+        if not done.exists():
+            searcher = make_searcher(told, CONFIGS, self.data, self.table, folder, torch.device("cpu"))
+            if searcher.checkpoint_path.exists():
+                searcher.restore(checkpoint.load(searcher.checkpoint_path, checkpoint.SEARCH))
+            with clock.running("search"):
+                if not searcher.run():
+                    raise SystemExit("stopped; run the same command again to go on")
+            write_report(searcher.state(), folder)
+            with clock.running(row.derive):
+                save_genotype(derive_cells(searcher, row.derive), done)
+        return load_genotype(done), clock.minutes("search") + clock.minutes(row.derive)
+
+    def cells(self, row: Row) -> tuple[Genotype, float]:
+        """A row's cells and the minutes that finding them took."""
+        if row.cells == "search":
+            return self.searched(row)
+        if row.cells == "random":
+            rng = np.random.default_rng([row.draw, 6])
+            fits = lambda genotype: predict(self.table, genotype) <= self.budget  # noqa: E731
+            return random_genotype(rng, f"random-{row.draw}", fits), 0.0
+        return load_genotype(row.cells), 0.0
+
+    def run(self, name: str, row: Row) -> dict[str, Any]:
+        """Train a row, unless it is there already."""
+        folder = self.work / name
+        result = folder / "row.json"
+        if result.exists():
+            return read(result)
+        found: dict[str, Any] = {"group": row.group, "seed": row.seed}
+        genotype, width = None, 0.0
+        if row.hand is None:
+            genotype, found["search_minutes"] = self.cells(row)
+            found["genotype"] = genotype.to_dict()
+        else:
+            width = hand_width(*row.hand, self)
+            found |= {"hand": row.hand[0], "width": width, "search_minutes": 0.0}
+        folder.mkdir(parents=True, exist_ok=True)
+        trainer = self.trainer(row, genotype, width, folder)
+        clock = Clock(folder / "minutes.json")
+        if trainer.checkpoint_path.exists():
+            trainer.restore(checkpoint.load(trainer.checkpoint_path))
+        with clock.running("training"):
+            if not trainer.run():
+                raise SystemExit("stopped; run the same command again to go on")
+        last = trainer.history[-1]
+        found |= {"mAP": last["mAP"], "rank1": last["rank1"], "training_minutes": clock.minutes("training")}
+        found |= sizes(row, genotype, width, self)
+        write(found, result)
+        return found
+
+    def trainer(self, row: Row, genotype: Genotype | None, width: float, folder: Path) -> Trainer:
+        """The proxy's trainer around a row's network."""
+        proxy = self.proxy
+        size = (proxy.network.height, proxy.network.width)
+        train, val = (load_crops(list_crops(s, self.data, CONFIGS), size) for s in (proxy.train, proxy.val))
+        named = replace(proxy, name=folder.name, recipe=replace(proxy.recipe, seed=row.seed))
+        told: dict[str, Any] = {
+            "config": named,
+            "genotype": genotype,
+            "train": train,
+            "val": val,
+            "folder": folder,
+            "device": torch.device("cpu"),
+        }
+        return Trainer(**told) if row.hand is None else HandTrainer(hand=row.hand[0], width=width, **told)
+
+
+@dataclass(kw_only=True)
+class HandTrainer(Trainer):
+    """The same training around a network by hand."""
+
+    hand: str
+    width: float
+
+    def build(self) -> Network:
+        """The network by hand, with the proxy's head."""
+        return handmade.network(self.hand, self.width, self.config.network.dim, self.train.people)
+
+
+def sizes(row: Row, genotype: Genotype | None, width: float, bench: Bench) -> dict[str, Any]:
+    """Parameters and multiply-accumulates, without the classifier."""
+    if genotype is not None:
+        size = measure(genotype, bench.proxy.network)
+    else:
+        assert row.hand is not None
+        size = hand_size(row.hand[0], width, bench)
+    return {"parameters": size.parameters, "macs": size.macs}
+
+
+class Clock:
+    """Minutes that work took, summed over interruptions; a killed process loses its last stretch."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @contextmanager
+    def running(self, what: str) -> Iterator[None]:
+        """Add the time of the block."""
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            spent = read(self.path) if self.path.exists() else {}
+            spent[what] = spent.get(what, 0.0) + (time.monotonic() - start) / 60
+            write(spent, self.path)
+
+    def minutes(self, what: str) -> float:
+        """What was added up."""
+        return float(read(self.path).get(what, 0.0)) if self.path.exists() else 0.0
+
+
+def read(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def write(plain: dict[str, Any], path: Path) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(json.dumps(plain, indent=1), encoding="utf-8")
+    temporary.replace(path)
+
+
+def derive_cells(searcher: Searcher, how: str) -> Genotype:
+    """Cells by softmax weight, or by evolution over the trained supernet."""
+    if how == "weight":
+        return searcher.derived()
+    best = evolve(
+        searcher.op_weights(),
+        lambda genotype: searcher.scorer.genotype(genotype).mAP,
+        Evolution(seed=searcher.config.recipe.seed),
+        searcher.name,
+        accept=searcher.fits,
+        first=(searcher.derived(),),
+    )
+    return best[0].genotype
+
+
+def hand_width(name: str, match: str, bench: Bench) -> float:
+    """The width at which a network by hand takes the budget, or has the published cells' parameters."""
+    network = bench.proxy.network
+    if match == "latency":
+
+        def figure(width: float) -> float:
+            made = handmade.network(name, width, network.dim, people=1)
+            return float(medians_ms([embedding_probe(lambda: made, network)])[0])
+
+        target = bench.budget
+    else:
+
+        def figure(width: float) -> float:
+            return float(hand_size(name, width, bench).parameters)
+
+        target = float(measure(load_genotype("auto_reid_2019"), network).parameters)
+    return handmade.match(figure, target, *HAND_RANGE)
+
+
+def hand_size(name: str, width: float, bench: Bench) -> Complexity:
+    network = bench.proxy.network
+    return handmade.count(name, width, network.dim, network.height, network.width)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", choices=["list", "run"])
+    parser.add_argument("names", nargs="*", metavar="ROW")
+    parser.add_argument("--data", type=Path, default=Path("data"))
+    parser.add_argument("--work", type=Path, default=Path("runs/evidence"))
+    parser.add_argument("--latency-table", type=Path, default=Path("latency.json"))
+    parser.add_argument("--budget", type=float, default=0.6, help="ms that cells may take (0.6)")
+    args = parser.parse_intermixed_args()
+    every = rows()
+    if args.what == "list":
+        print("\n".join(f"{name:28}{row.group}" for name, row in every.items()))
+        return
+    keep_freed_memory()
+    torch.set_num_threads(1)
+    network = load_config(CONFIGS / "proxy.toml").network
+    bench = Bench(args.data, args.work, load_table(args.latency_table, network), args.budget)
+    for name in args.names:
+        found = bench.run(name, every[name])
+        print(f"{name}: mAP {100 * found['mAP']:.1f}, {found['parameters'] / 1e6:.3f} M", flush=True)
+
+
+if __name__ == "__main__":
+    main()

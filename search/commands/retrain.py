@@ -1,0 +1,89 @@
+"""`python -m search retrain`: train the network of a genotype."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from autoreid_deploy.cli.common import Stopped
+from search.commands.common import choose_device, read_crops, run_folder, run_options
+
+if TYPE_CHECKING:
+    from search.trainer import Trainer
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  python -m search retrain search/configs/autoreid-s.toml --data data/
+  python -m search retrain search/configs/autoreid-s.toml --data data/ --resume
+  python -m search retrain search/configs/autoreid-s.toml --data data/ --genotype found.json --out runs/found
+  torchrun --nproc-per-node 2 -m search retrain search/configs/autoreid-s.toml --data data/
+Ctrl-C keeps what is done; --resume goes on from there."""
+)
+@click.argument("config", type=click.Path(path_type=Path))
+@click.option(
+    "--genotype", help="Cells to take instead of the configuration's: a bundled name or a JSON file."
+)
+@run_options
+def retrain(
+    config: Path,
+    genotype: str | None,
+    data: Path,
+    out: Path | None,
+    resume: bool,
+    strict: bool,
+    device: str,
+    save_every: float,
+) -> None:
+    """Train the network that CONFIG describes on labelled crops."""
+    from search import checkpoint, distributed
+    from search.config import load_config
+    from search.data import list_crops, refuse_known_people
+    from search.genotype import load_genotype
+    from search.trainer import Trainer
+
+    run = load_config(config)
+    run = replace(run, genotype=genotype or run.genotype)
+    cells = load_genotype(run.genotype)
+    folder = run_folder(out, run.name, resume)
+    state = checkpoint.load(folder / "last.pt") if resume else None
+    train = list_crops(run.train, data, config.parent)
+    val = list_crops(run.val, data, config.parent)
+    refuse_known_people(train, val)
+    folder.mkdir(parents=True, exist_ok=True)
+
+    home = choose_device(device)
+    try:
+        size = (run.network.height, run.network.width)
+        trainer = Trainer(
+            config=run,
+            genotype=cells,
+            train=read_crops("training", train, size, strict),
+            val=read_crops("validation", val, size, strict) if val else None,
+            folder=folder,
+            device=home,
+            save_seconds=save_every,
+        )
+        if state is not None:
+            trainer.restore(state)
+        if not trainer.run():
+            raise Stopped(
+                f"stopped in epoch {trainer.epoch + 1} of {run.recipe.epochs}; nothing is lost, "
+                "go on with --resume"
+            )
+        if distributed.rank() == 0:
+            _report(trainer)
+    finally:
+        distributed.stop()
+
+
+def _report(trainer: Trainer) -> None:
+    name, last = trainer.config.name, trainer.history[-1]
+    click.echo(f"{name}: {last['epoch']} epochs done")
+    if "mAP" in last:
+        click.echo(f"validation: rank-1 {100 * last['rank1']:.1f} %, mAP {100 * last['mAP']:.1f} %")
+    click.echo(f"next: python -m export {trainer.checkpoint_path} -o {name}.onnx")

@@ -1,0 +1,139 @@
+"""From a searched supernet to two cells.
+
+By weight (the paper's rule), by perturbation (arXiv 2108.04392) and by evolution over the trained supernet
+(arXiv 1904.00420). What comes out can be made to fit a budget of latency.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoreid_deploy.errors import InputError
+from search.genotype import ALL_EDGES, CHOSEN_OPS, EDGES_PER_NODE, NODES, OPS, CellGenotype, Edge, Genotype
+from search.latency import LatencyTable, predict
+from search.relaxation import KINDS
+
+Weights = Mapping[str, NDArray[np.float64]]  # by kind of cell, (E, O) softmax weights
+CANDIDATES = 3  # ops an edge that a perturbation tries, those of the largest weight
+_TINY = 1e-9
+
+
+def by_weight(weights: Weights, name: str) -> Genotype:
+    """Per edge the op of the largest weight that is not `none`; per node the two edges where that is largest.
+
+    Args:
+        weights: by kind of cell, (E, O) behind the softmax; raw alphas of two edges cannot be compared.
+        name: of the genotype.
+    """
+    return Genotype(name, _cell(weights["normal"]), _cell(weights["reduce"]))
+
+
+def _cell(weights: NDArray[np.float64]) -> CellGenotype:
+    chosen = weights[:, 1:].argmax(axis=1)
+    return keep_strongest(
+        [CHOSEN_OPS[i] for i in chosen], weights[np.arange(len(weights)), chosen + 1].tolist()
+    )
+
+
+def keep_strongest(ops: list[str], strength: list[float]) -> CellGenotype:
+    """Two edges a node, by strength.
+
+    Args:
+        ops: E ops, one of each edge.
+        strength: E numbers; the larger stay.
+    """
+    nodes = []
+    for node in range(2, 2 + NODES):
+        rows = [row for row, (_, target) in enumerate(ALL_EDGES) if target == node]
+        kept = sorted(sorted(rows, key=lambda row: -strength[row])[:EDGES_PER_NODE])
+        nodes.append(tuple(Edge(ops[row], ALL_EDGES[row][0]) for row in kept))
+    return CellGenotype(tuple(nodes))
+
+
+def within_budget(genotype: Genotype, weights: Weights, table: LatencyTable, budget_ms: float) -> Genotype:
+    """Change ops one by one, each time the one that gives up the least weight for each ms it saves.
+
+    Raises:
+        InputError: the cheapest ops are still over the budget.
+    """
+    while (now := predict(table, genotype)) > budget_ms:
+        best, least = None, np.inf
+        for other, lost in _swaps(genotype, weights):
+            saved = now - predict(table, other)
+            if saved > _TINY and lost / saved < least:
+                best, least = other, lost / saved
+        if best is None:
+            raise InputError(
+                f"a latency budget of {budget_ms} ms cannot be met: the cheapest cells take {now:.3f} ms; "
+                "raise it, or take a smaller network"
+            )
+        genotype = best
+    return genotype
+
+
+def _swaps(genotype: Genotype, weights: Weights) -> list[tuple[Genotype, float]]:
+    """Every pair of cells that differs in one op, with the log-weight that it gives up."""
+    found = []
+    for kind in KINDS:
+        for node, position, edge in genotype.edges(kind):
+            row = np.log(weights[kind][ALL_EDGES.index((edge.source, node + 2))] + _TINY)
+            for op in CHOSEN_OPS:
+                if op != edge.op and row[OPS.index(op)] > np.log(2 * _TINY):
+                    lost = max(row[OPS.index(edge.op)] - row[OPS.index(op)], _TINY)
+                    found.append((genotype.with_edge(kind, node, position, Edge(op, edge.source)), lost))
+    return found
+
+
+def perturb(
+    weights: Weights,
+    score: Callable[[Weights], float],
+    rng: np.random.Generator,
+    name: str,
+    candidates: int = CANDIDATES,
+    tick: Callable[[], object] = lambda: None,
+) -> Genotype:
+    """Choose by what is lost when something is removed, not by weight (DARTS-PT).
+
+    Edge after edge in random order keeps the op whose removal costs the most, and runs it alone from then on; then
+    each node keeps the two edges whose removal costs the most.
+
+    Args:
+        weights: by kind of cell, (E, O).
+        score: validation of a mixture with such weights, larger is better.
+        rng: the order of the edges.
+        name: of the genotype.
+        candidates: ops an edge that are tried, those of the largest weight.
+        tick: called once a score.
+    """
+    mixture = {kind: rows.copy() for kind, rows in weights.items()}
+
+    def without(kind: str, row: int, op: int | None) -> float:
+        tried = {k: rows.copy() for k, rows in mixture.items()}
+        mass = tried[kind][row].sum()
+        tried[kind][row, slice(None) if op is None else op] = 0
+        if op is not None:
+            tried[kind][row] *= mass / max(tried[kind][row].sum(), _TINY)
+        tick()
+        return score(tried)
+
+    cells = {}
+    rows = [(kind, row) for kind in mixture for row in range(len(ALL_EDGES))]
+    for i in rng.permutation(len(rows)):
+        kind, row = rows[i]
+        order = 1 + np.argsort(-mixture[kind][row, 1:])[:candidates]
+        tried = [op for op in order.tolist() if mixture[kind][row, op] > 0]
+        kept = min(tried, key=lambda op: without(kind, row, op)) if len(tried) > 1 else tried[0]
+        mixture[kind][row] = np.eye(len(OPS))[kept]
+    for kind in mixture:
+        strength = [-without(kind, row, None) for row in range(len(ALL_EDGES))]
+        ops = [OPS[int(row.argmax())] for row in mixture[kind]]
+        cells[kind] = keep_strongest(ops, strength)
+    return Genotype(name, cells["normal"], cells["reduce"])
+
+
+def perturb_steps(candidates: int = CANDIDATES) -> int:
+    """How often `perturb` scores, at most."""
+    return 2 * len(ALL_EDGES) * (candidates + 1)

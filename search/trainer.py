@@ -1,0 +1,185 @@
+"""Retraining: one network, from its first step to its last, across kills and processes."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.parallel import DistributedDataParallel
+
+from autoreid_deploy.errors import InputError
+from search import distributed, monitor
+from search.augment import augment, draw
+from search.config import RunConfig
+from search.data import Crops
+from search.engine import Means, Run, batch_slice
+from search.genotype import Genotype
+from search.losses import batch_hard_triplet
+from search.network import Network, build_network
+from search.optim import follow, learning_rate, optimiser, precision
+from search.sampler import IdentitySampler
+from search.scoring import score, validate
+
+
+@dataclass(kw_only=True)
+class Trainer(Run):
+    """One network, trained from its first step to its last.
+
+    Attributes:
+        config: what was asked for.
+        genotype: the cells; None for a network that `build` draws up by itself.
+        train: crops to learn from.
+        val: crops of other people to be scored by, or None.
+    """
+
+    config: RunConfig
+    genotype: Genotype | None
+    train: Crops
+    val: Crops | None
+
+    def __post_init__(self) -> None:
+        recipe = self.config.recipe
+        torch.manual_seed(recipe.seed)
+        self.network: Network = self.build().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average: Network = copy.deepcopy(self.network).requires_grad_(False)
+        self.optimiser = optimiser(self.network, recipe)
+        self.sampler = IdentitySampler(self.train.labels, recipe.people, recipe.shots, recipe.seed)
+        self.dtype = precision(recipe, self.device)
+        if self.val is not None:
+            # Crops that cannot be scored are an error now, and not epochs later.
+            score(np.ones((len(self.val.records), 1), np.float32), self.val)
+        self.slice = batch_slice(recipe.people * recipe.shots, "recipe")
+        self.parallel: nn.Module = self.network
+        if distributed.world_size() > 1:
+            self.parallel = DistributedDataParallel(self.network)
+        self._means = Means(2)
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return self.config.name
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of the recipe."""
+        return self.config.recipe.epochs
+
+    def images_in(self, epoch: int) -> int:
+        """The same number in every epoch."""
+        return len(self.sampler) * self.config.recipe.people * self.config.recipe.shots
+
+    def steps_of(self, epoch: int) -> Iterator[Callable[[], tuple[int, str]]]:
+        """One step a batch."""
+        for indices in self.sampler.epoch(epoch)[self.step :]:
+            yield partial(self._step, indices)
+
+    def _step(self, indices: NDArray[np.int64]) -> tuple[int, str]:
+        return len(indices), self._summary(*self.train_step(indices))
+
+    def build(self) -> Network:
+        """The network to train; baselines by hand put their own here."""
+        assert self.genotype is not None
+        return build_network(self.genotype, self.config.network, self.train.people)
+
+    def train_step(self, indices: NDArray[np.int64]) -> tuple[float, float]:
+        """One step over a batch of crops, of which this process takes its slice.
+
+        Args:
+            indices: (P * K,) crops of the whole batch.
+
+        Returns:
+            Cross-entropy and triplet loss of the whole batch.
+        """
+        recipe, part = self.config.recipe, indices[self.slice]
+        height, width = self.config.network.height, self.config.network.width
+        draws = draw(recipe, (self.epoch, self.step), len(indices), height, width)[self.slice]
+        images = torch.from_numpy(self.train.images[part]).to(self.device)
+        labels = torch.from_numpy(self.train.labels[part]).to(self.device)
+        x = augment(images, draws, recipe.pad)
+        rate = learning_rate(recipe, self.epoch + self.step / len(self.sampler))
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        self.parallel.train()
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not torch.float32):
+            features, logits = self.parallel(x)
+        cross_entropy = F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
+        triplet = batch_hard_triplet(features.float(), labels, recipe.margin)
+        loss: Tensor = cross_entropy + recipe.triplet_weight * triplet
+        self.optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        self.optimiser.step()
+        follow(self.average, self.network, recipe.ema, self.epoch * len(self.sampler) + self.step)
+        losses = distributed.mean([float(cross_entropy.detach()), float(triplet.detach())], self.device)
+        if not math.isfinite(sum(losses)):
+            raise InputError(
+                f"the loss is {losses} in epoch {self.epoch + 1}; train anew with a lower recipe.lr or a "
+                "longer recipe.warmup"
+            )
+        self._means.add(*losses)
+        return losses[0], losses[1]
+
+    def finish_epoch(self) -> None:
+        """Log the epoch, validate if it is time to, and turn to the next one."""
+        recipe = self.config.recipe
+        self.epoch, self.step = self.epoch + 1, 0
+        cross_entropy, triplet = self._means.take()
+        row: dict[str, Any] = {
+            "epoch": self.epoch,
+            "cross_entropy": cross_entropy,
+            "triplet": triplet,
+            "lr": learning_rate(recipe, self.epoch),
+        }
+        due = self.epoch % recipe.val_every == 0 or self.epoch == recipe.epochs
+        if self.val is not None and due and distributed.rank() == 0:
+            score = validate(self.average, self.val, self.device)
+            row |= {"rank1": score.rank(1), "mAP": score.mAP, "mINP": score.mINP}
+        self.history.append(row)
+        if distributed.rank() == 0:
+            monitor.write_log(self.history, self.folder / "log.csv")
+            monitor.draw_curve(self.history, self.folder / "curve.png", self.config.name)
+
+    def state(self) -> dict[str, Any]:
+        """Everything that the rest of the run, or an export, depends on."""
+        return {
+            "config": self.config.to_dict(),
+            "genotype": self.genotype.to_dict() if self.genotype else None,
+            "people": self.train.people,
+            "data": [
+                {"name": source.name or source.path, "terms": source.terms, **self.train.count(i)}
+                for i, source in enumerate(self.config.train)
+            ],
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "epoch": self.epoch,
+            "step": self.step,
+            "sums": self._means.sums.tolist(),
+            "history": self.history,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on where a checkpoint stopped.
+
+        Raises:
+            InputError: the checkpoint is of another configuration, other cells or other crops.
+        """
+        self.refuse_another(state, ("genotype", "data"))
+        self.network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.epoch, self.step, self.history = state["epoch"], state["step"], list(state["history"])
+        self._means.sums = np.array(state["sums"])
+
+    def _summary(self, cross_entropy: float, triplet: float) -> str:
+        scored = [row for row in self.history if "mAP" in row]
+        last = f" val {100 * scored[-1]['rank1']:.1f}/{100 * scored[-1]['mAP']:.1f}" if scored else ""
+        return f"ce {cross_entropy:.3f} triplet {triplet:.3f}{last}"
