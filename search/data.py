@@ -123,7 +123,7 @@ def split_crops(
         listed: crops.
         share: of the people (or of each person's crops) for the second side.
         seed: of the draw.
-        by_person: nobody is on both sides; else everybody is, with different crops, as published searches do.
+        by_person: nobody is on both sides; else everybody with two or more crops is, as in published searches.
 
     Raises:
         InputError: a side would stay empty.
@@ -134,7 +134,7 @@ def split_crops(
         second = {people[i] for i in rng.permutation(len(people))[: round(share * len(people))]}
         goes = [crop.person in second for crop in listed]
     else:
-        goes = (rng.random(len(listed)) < share).tolist()
+        goes = _some_of_each(listed, share, rng)
     sides = (
         [crop for crop, there in zip(listed, goes, strict=True) if not there],
         [crop for crop, there in zip(listed, goes, strict=True) if there],
@@ -142,6 +142,19 @@ def split_crops(
     if not all(sides):
         raise InputError(f"{len(listed)} crops cannot be split by {share} into two sides; give more people")
     return sides
+
+
+def _some_of_each(listed: Sequence[Labelled], share: float, rng: np.random.Generator) -> list[bool]:
+    """Which crops go to the second side: of each person the share, but neither none nor all of them."""
+    own: dict[tuple[int, str], list[int]] = {}
+    for i, crop in enumerate(listed):
+        own.setdefault(crop.person, []).append(i)
+    goes = [False] * len(listed)
+    for crops in own.values():
+        count = min(max(round(share * len(crops)), 1), len(crops) - 1)
+        for i in rng.permutation(crops)[:count]:
+            goes[i] = True
+    return goes
 
 
 def load_crops(

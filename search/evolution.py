@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from autoreid_deploy.errors import InputError
 from search.derive import Weights
 from search.genotype import (
     ALL_EDGES,
@@ -80,6 +81,9 @@ def evolve(
 
     Returns:
         Everything that was scored, best first; the first scored first among equals.
+
+    Raises:
+        InputError: the draws of the very first cells were all refused.
     """
     rng = np.random.default_rng([how.seed, 3])
     seen: dict[Genotype, float] = {}
@@ -92,22 +96,28 @@ def evolve(
 
     alive = [judge(replace(genotype, name=name)) for genotype in first[: how.population]]
     while len(alive) < how.population:
-        alive.append(judge(_fresh(lambda: draw(weights, rng, name), accept)))
+        living = alive[0].genotype if alive else None
+        alive.append(judge(_fresh(lambda: draw(weights, rng, name), accept, living)))
     for _ in range(how.children):
         picked = rng.choice(len(alive), min(how.tournament, len(alive)), replace=False)
         parent = max((alive[i] for i in picked), key=lambda scored: scored.fitness).genotype
-        alive.append(judge(_fresh(lambda parent=parent: mutate(parent, weights, rng), accept)))  # type: ignore[misc]
+        child = _fresh(lambda parent=parent: mutate(parent, weights, rng), accept, parent)  # type: ignore[misc]
+        alive.append(judge(child))
         alive.pop(0)
     everything = [Scored(fitness, genotype) for genotype, fitness in seen.items()]
     return sorted(everything, key=lambda scored: -scored.fitness)
 
 
-def _fresh(make: Callable[[], Genotype], accept: Accept) -> Genotype:
+def _fresh(make: Callable[[], Genotype], accept: Accept, instead: Genotype | None) -> Genotype:
+    """The first cells that are accepted; where 1,000 are refused, those that live already."""
     for _ in range(1000):
-        made = make()
-        if accept(made):
-            break
-    return made
+        if accept(made := make()):
+            return made
+    if instead is None:
+        raise InputError(
+            "1,000 pairs of cells drawn by weight were refused; the budget leaves nothing, so raise it"
+        )
+    return instead
 
 
 def draw(weights: Weights, rng: np.random.Generator, name: str) -> Genotype:

@@ -289,10 +289,14 @@ class _Embedding(nn.Module):
         return self.network.embed(x)
 
 
+def embedding_probe(build: Callable[[], Network], network: NetworkConfig, batch: int = 1) -> Probe:
+    """Any network up to its embedding, as it will be deployed, at a macro's input size."""
+    return _probe(lambda: _Embedding(build()), (batch, 3, network.height, network.width))
+
+
 def network_probe(genotype: Genotype, network: NetworkConfig, batch: int = 1) -> Probe:
-    """A genotype's network up to its embedding, as it will be deployed, with random weights."""
-    shape = (batch, 3, network.height, network.width)
-    return _probe(lambda: _Embedding(build_network(genotype, network, people=1)), shape)
+    """A genotype's network up to its embedding, with random weights."""
+    return embedding_probe(lambda: build_network(genotype, network, people=1), network, batch)
 
 
 def network_ms(genotype: Genotype, network: NetworkConfig, batch: int = 1) -> float:

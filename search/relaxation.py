@@ -77,7 +77,8 @@ def gumbel(probability: Tensor, none: str, tau: float, noise: torch.Generator) -
     """
     uniform = torch.rand(probability.shape, generator=noise).clamp_(1e-12, 1 - 1e-7)
     drawn = (-(-uniform.log()).log()).to(probability.device)
-    logits = probability.clamp_min(1e-12).log()
+    # An op that is closed stays so however hot: with a mere 1e-12 it would soften others' shares at a tau of 10.
+    logits = probability.clamp_min(1e-12).log().masked_fill(probability == 0, -1e6)
     if none == "structural":
         kept = _two_edges_a_node(noise)
         bar = torch.zeros_like(probability)

@@ -184,9 +184,12 @@ class Searcher(Run):
         if self.latency is not None:
             loss = loss + self.latency.penalty(self.latency.expected_ms(self.probabilities()))
         # Only the alphas' gradients are asked for, so no convolution computes those of its weights.
-        gradients = torch.autograd.grad(loss, list(self.alphas.values()))
-        for alpha, gradient in zip(self.alphas.values(), gradients, strict=True):
-            alpha.grad = mean_over_processes(gradient, distributed.world_size())
+        # A macro may lack normal cells, whose alphas then have none.
+        alphas = list(self.alphas.values())
+        gradients = torch.autograd.grad(loss, alphas, allow_unused=True)
+        for alpha, gradient in zip(alphas, gradients, strict=True):
+            found = torch.zeros_like(alpha) if gradient is None else gradient
+            alpha.grad = mean_over_processes(found, distributed.world_size())
         self.alpha_optimiser.step()
         self.memory.update(after, labels)
         return self._log(losses, self._alpha_means)

@@ -30,8 +30,8 @@ class _Gate(torch.autograd.Function):
         return grads[0], (grads[0] * x).sum(dtype=torch.float32)
 
 
-class MixedEdge(nn.Module):
-    """All ops of one edge.
+class Bank(nn.Module):
+    """All ops that one of a node's two edges can be, with weights that do not depend on where the edge comes from.
 
     Args:
         channels: of input and output.
@@ -76,7 +76,11 @@ class MixedEdge(nn.Module):
 
 
 class SuperCell(nn.Module):
-    """A cell with all its edges; see `search.cells.Cell` for the one that is derived from it."""
+    """A cell with all its edges; see `search.cells.Cell` for the one that is derived from it.
+
+    A node has two banks of ops: the first of its edges that run takes one, the others the other. So the edges into a
+    node share weights, which then learn from every path and not only from those that take one certain edge.
+    """
 
     def __init__(self, plan: CellPlan) -> None:
         super().__init__()
@@ -85,9 +89,19 @@ class SuperCell(nn.Module):
         self.newer = ConvBN(plan.c_newer, plan.channels)
         self.kind = "reduce" if plan.stride == 2 else "normal"
         self.stride = plan.stride
-        self.edges = nn.ModuleList(
-            MixedEdge(plan.channels, plan.stride if source < 2 else 1) for source, _ in ALL_EDGES
+        names = {self._bank(*edge, slot) for edge in ALL_EDGES for slot in range(EDGES_PER_NODE)}
+        self.banks = nn.ModuleDict(
+            {name: Bank(plan.channels, int(name.rsplit("_", 1)[1])) for name in sorted(names)}
         )
+
+    def _bank(self, source: int, target: int, slot: int) -> str:
+        return f"node{target}_{slot}_{self.stride if source < 2 else 1}"
+
+    def bank(self, source: int, target: int, slot: int) -> Bank:
+        """The ops of an edge that is the first (slot 0) or a later one (slot 1) of its node's edges that run."""
+        found = self.banks[self._bank(source, target, slot)]
+        assert isinstance(found, Bank)
+        return found
 
     def forward(self, older: Tensor, newer: Tensor, paths: Paths, auxiliary: float) -> Tensor:
         """The outputs of the two preceding cells -> (N, 4C, H / stride, W / stride), rectified."""
@@ -95,11 +109,12 @@ class SuperCell(nn.Module):
         rectified = [F.relu(state) for state in raw]
         height, width = (-(-size // self.stride) for size in raw[0].shape[2:])
         for node in range(2, 2 + NODES):
-            terms = []
+            terms: list[Tensor] = []
             for i, (source, target) in enumerate(ALL_EDGES):
                 if target == node:
                     chosen = None if paths.chosen is None else paths.chosen[i]
-                    out = self.edges[i](raw[source], rectified[source], paths.weights[i], chosen, auxiliary)
+                    bank = self.bank(source, target, min(len(terms), EDGES_PER_NODE - 1))
+                    out = bank(raw[source], rectified[source], paths.weights[i], chosen, auxiliary)
                     if out is not None:
                         terms.append(out)
             raw.append(self._sum(terms) if terms else raw[0].new_zeros((*raw[0].shape[:2], height, width)))

@@ -9,10 +9,14 @@ import torch
 
 from autoreid_deploy.cli.common import run
 from search.__main__ import cli
+from search.commands.run import make_searcher as set_up
 from search.config import Recipe, RunConfig, Source
 from search.data import Crops, list_crops, load_crops
 from search.genotype import load_genotype
+from search.latency import LatencyTable
 from search.network import NetworkConfig
+from search.search_config import SearchConfig
+from search.searcher import Searcher
 from search.trainer import Trainer
 from tests.people import draw_people
 
@@ -112,3 +116,36 @@ def search(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
         return run(cli)
 
     return call
+
+
+SEARCH_TOML = (
+    TOML.replace('name = "small"', 'name = "sought"')
+    .replace("epochs = 2", "epochs = 3")
+    .replace("cells = [1, 1]", "cells = [2]")
+    + """
+[search]
+alpha_share = 0.5
+frozen = 0.34
+"""
+)
+
+
+@pytest.fixture
+def search_file(tmp_path: Path) -> Path:
+    """A small search as a TOML file: three epochs, the alphas frozen in the first."""
+    path = tmp_path / "sought.toml"
+    path.write_text(SEARCH_TOML)
+    return path
+
+
+@pytest.fixture
+def make_searcher(drawn: Path, search_file: Path, tmp_path: Path) -> Callable[..., Searcher]:
+    """A function that starts the small search in a folder, with a changed `[search]` and a table or none."""
+
+    def make(folder: str = "sought", table: LatencyTable | None = None, **changes: object) -> Searcher:
+        told = SearchConfig.load(search_file)
+        told = replace(told, search=replace(told.search, **changes))
+        (tmp_path / folder).mkdir(exist_ok=True)
+        return set_up(told, tmp_path, drawn, table, tmp_path / folder, torch.device("cpu"))
+
+    return make

@@ -5,13 +5,16 @@ import pytest
 from autoreid_deploy.errors import InputError
 from search.config import RunConfig, Source, find_ids, load_config
 from search.genotype import load_genotype
+from search.search_config import SearchConfig
 
 CONFIGS = sorted((Path(__file__).parents[2] / "search" / "configs").glob("*.toml"))
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_every_shipped_configuration_loads_and_finds_its_lists(path: Path):
-    run = load_config(path)
+    searches = "[search]" in path.read_text()
+    run = SearchConfig.load(path) if searches else load_config(path)
+    assert searches == path.stem.startswith("search-")
     assert run.name == path.stem
     assert run.terms
     load_genotype(run.genotype)

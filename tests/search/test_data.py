@@ -5,12 +5,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from autoreid_deploy.crops import read_crop, resize_crop
 from autoreid_deploy.errors import CropError, InputError
-from autoreid_deploy.records import read_ids
+from autoreid_deploy.records import Record, read_ids
 from search.config import SPLITS, Source
-from search.data import Crops, Labelled, list_crops, load_crops, refuse_known_people
+from search.data import Crops, Labelled, list_crops, load_crops, refuse_known_people, split_crops
 
 
 def draw(folder: Path, *names: str) -> None:
@@ -121,3 +123,67 @@ def test_the_bundled_splits_share_nobody():
     lists = {side: read_ids(SPLITS / f"market1501_{side}_ids.txt") for side in ("train", "val", "test")}
     assert {side: len(ids) for side, ids in lists.items()} == {"train": 451, "val": 100, "test": 200}
     assert all(not one & other for one, other in combinations(lists.values(), 2))
+
+
+def crowd(*sizes: int, sources: int = 1) -> list[Labelled]:
+    """Crops of people who have so many each; the files are not there."""
+    return [
+        Labelled(source, Path("crops"), Record(Path(f"{pid:04d}_{shot}.jpg"), f"{pid:04d}", "1"))
+        for source in range(sources)
+        for pid, size in enumerate(sizes)
+        for shot in range(size)
+    ]
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    sizes=st.lists(st.integers(1, 6), min_size=4, max_size=12),
+    share=st.floats(0.2, 0.8),
+    seed=st.integers(0, 99),
+    sources=st.integers(1, 2),
+)
+def test_split_by_person_nobody_is_on_both_sides_and_the_share_is_of_people(
+    sizes: list[int], share: float, seed: int, sources: int
+):
+    listed = crowd(*sizes, sources=sources)
+    first, second = split_crops(listed, share, seed)
+    assert not people(first) & people(second)
+    assert len(people(second)) == round(share * len(sizes) * sources)
+    assert sorted(first + second, key=listed.index) == listed
+    for side in (first, second):
+        assert sorted(side, key=listed.index) == side
+    assert split_crops(listed, share, seed) == (first, second)
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    sizes=st.lists(st.integers(1, 9), min_size=2, max_size=12).filter(lambda sizes: max(sizes) > 1),
+    share=st.floats(0.05, 0.95),
+    seed=st.integers(0, 99),
+)
+def test_split_by_crop_everybody_is_on_both_sides_with_different_crops(
+    sizes: list[int], share: float, seed: int
+):
+    listed = crowd(*sizes)
+    first, second = split_crops(listed, share, seed, by_person=False)
+    assert people(first) == people(listed)
+    assert people(second) == {(0, f"{pid:04d}") for pid, size in enumerate(sizes) if size > 1}
+    assert sorted(first + second, key=listed.index) == listed
+    for pid, size in enumerate(sizes):
+        count = sum(crop.record.pid == f"{pid:04d}" for crop in second)
+        assert count == (0 if size == 1 else min(max(round(share * size), 1), size - 1))
+    assert split_crops(listed, share, seed, by_person=False) == (first, second)
+
+
+@pytest.mark.parametrize("by_person", [True, False])
+def test_another_seed_splits_otherwise(by_person: bool):
+    listed = crowd(*[4] * 20)
+    splits = [split_crops(listed, 0.5, seed, by_person=by_person) for seed in range(3)]
+    assert all(one != other for one, other in combinations(splits, 2))
+
+
+def test_a_split_that_leaves_a_side_empty_is_refused():
+    with pytest.raises(InputError, match=r"4 crops cannot be split by 0\.1 into two sides; give more people"):
+        split_crops(crowd(2, 2), 0.1, 0)
+    with pytest.raises(InputError, match="2 crops cannot be split"):
+        split_crops(crowd(1, 1), 0.5, 0, by_person=False)

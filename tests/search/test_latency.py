@@ -1,5 +1,4 @@
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -30,6 +29,7 @@ from search.latency import (
 from search.network import NetworkConfig, build_network
 
 MACRO = NetworkConfig(channels=24, cells=(2,), height=128, width=64, stem_stride=4, dim=128)
+MEASURED = replace(MACRO, cells=(1,))  # exporting a network takes a second a cell
 
 
 def made_table(macro: NetworkConfig = MACRO) -> LatencyTable:
@@ -49,14 +49,6 @@ def all_of(op: str) -> Genotype:
     return Genotype(op, cell, cell)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quick_export() -> Iterator[None]:
-    """Two passes leave nothing to simplify; a third one, a fifth of an export's time, would only find that out."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ONNXSLIM_MAX_ITER", "2")
-        yield
-
-
 @pytest.fixture(scope="module")
 def ticks() -> list[int]:
     return []
@@ -64,14 +56,14 @@ def ticks() -> list[int]:
 
 @pytest.fixture(scope="module")
 def table(ticks: list[int]) -> LatencyTable:
-    return profile(MACRO, tick=lambda: ticks.append(1))
+    return profile(MEASURED, tick=lambda: ticks.append(1))
 
 
 @pytest.mark.slow
 def test_predicted_latency_ranks_networks_as_measured_latency_does(table):
     rng = np.random.default_rng(1)
     genotypes = [random_genotype(rng) for _ in range(20)]
-    measured = medians_ms([network_probe(genotype, MACRO) for genotype in genotypes])
+    measured = medians_ms([network_probe(genotype, MEASURED) for genotype in genotypes])
     predicted = [predict(table, genotype) for genotype in genotypes]
     assert kendall_tau(predicted, measured.tolist()) >= 0.8
     assert np.abs(predicted / measured - 1).mean() < 0.15
@@ -79,8 +71,8 @@ def test_predicted_latency_ranks_networks_as_measured_latency_does(table):
 
 @pytest.mark.slow
 def test_a_profile_measures_every_op_at_every_place(table, ticks):
-    assert list(table.rows) == places(MACRO)
-    assert len(ticks) == profile_steps(MACRO)
+    assert list(table.rows) == places(MEASURED)
+    assert len(ticks) == profile_steps(MEASURED)
     assert table.frame_ms > 0
     for place, ms in table.rows.items():
         assert ms == 0 if place.op == "none" else ms >= 0
@@ -97,8 +89,8 @@ def test_kendall_tau_of_known_orders():
 
 
 def test_a_measured_network_of_separable_convolutions_takes_longer_than_one_of_pools():
-    macro = replace(MACRO, cells=(1,))
-    assert network_ms(all_of("sep_conv_3x3"), macro) > network_ms(all_of("max_pool_3x3"), macro) > 0
+    slow, fast = (network_ms(all_of(op), MEASURED) for op in ("sep_conv_3x3", "max_pool_3x3"))
+    assert slow > fast > 0
 
 
 def test_places_are_those_that_the_cells_really_see():
@@ -221,5 +213,5 @@ def test_a_probe_leaves_the_random_numbers_as_they_were():
     torch.manual_seed(7)
     expected = torch.rand(3)
     torch.manual_seed(7)
-    network_probe(all_of("max_pool_3x3"), replace(MACRO, cells=(1,)))
+    network_probe(all_of("max_pool_3x3"), MEASURED)
     assert torch.equal(torch.rand(3), expected)
