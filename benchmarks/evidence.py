@@ -37,6 +37,7 @@ from search.genotype import Genotype, load_genotype, random_genotype, save_genot
 from search.latency import LatencyTable, embedding_probe, load_table, medians_ms, predict
 from search.memory import keep_freed_memory
 from search.network import Network
+from search.race import short_training
 from search.report import write_report
 from search.search_config import SearchConfig
 from search.searcher import Searcher
@@ -53,6 +54,8 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "softmax": {"relaxation": "softmax"},
     "no-latency-term": {"latency_weight": 0.0},
 }
+RACE_EPOCHS = 2
+RACE = Evolution(population=5, children=8, tournament=3)
 HAND_RANGE = (0.03, 1.0)  # widths within which a network by hand is matched
 HANDS = ("latency", "parameters")  # what a network by hand has in common with the searched ones
 
@@ -83,7 +86,7 @@ class Row:
 def rows() -> dict[str, Row]:
     """Every row by name."""
     found: dict[str, Row] = {}
-    for derive in ("weight", "evolve"):
+    for derive in ("weight", "race"):
         for s, t in product(range(SEARCH_SEEDS), range(TRAINING_SEEDS)):
             found[f"{derive}-{s}-{t}"] = Row(f"searched, by {derive}", "search", t, s, derive=derive)
     found |= {f"random-{i}": Row("random", "random", draw=i) for i in range(RANDOM_CELLS)}
@@ -254,16 +257,23 @@ def write(plain: dict[str, Any], path: Path) -> None:
 
 
 def derive_cells(searcher: Searcher, how: str) -> Genotype:
-    """Cells by softmax weight, or by evolution over the trained supernet."""
+    """Cells by softmax weight, or by evolution over short trainings that starts from the alphas."""
     if how == "weight":
         return searcher.derived()
+    score = short_training(searcher.config, searcher.train, searcher.val, RACE_EPOCHS, searcher.device)
+    seed = searcher.config.recipe.seed
     best = evolve(
         searcher.op_weights(),
-        lambda genotype: searcher.scorer.genotype(genotype).mAP,
-        Evolution(seed=searcher.config.recipe.seed),
+        score,
+        replace(RACE, seed=seed),
         searcher.name,
         accept=searcher.fits,
         first=(searcher.derived(),),
+        tick=lambda: print(f"{searcher.name}: one more short training done", flush=True),
+    )
+    write(
+        {"scores": [{"mAP": s.fitness, "genotype": s.genotype.to_dict()} for s in best]},
+        searcher.folder / "race-scores.json",
     )
     return best[0].genotype
 

@@ -131,9 +131,10 @@ class BatchNorm(nn.BatchNorm2d):
         return out.to(x.dtype)
 
     def _track(self, mean: Tensor, variance: Tensor) -> None:
-        momentum = self.momentum or 0.1
-        if self.running_mean is not None and self.running_var is not None:
-            self.running_mean.lerp_(mean, momentum)
-            self.running_var.lerp_(variance, momentum)
-        if self.num_batches_tracked is not None:
-            self.num_batches_tracked.add_(1)
+        if self.num_batches_tracked is None or self.running_mean is None or self.running_var is None:
+            return
+        self.num_batches_tracked.add_(1)
+        # As in torch, no momentum means a plain mean over the batches.
+        momentum = 1 / int(self.num_batches_tracked) if self.momentum is None else self.momentum
+        self.running_mean.lerp_(mean, momentum)
+        self.running_var.lerp_(variance, momentum)

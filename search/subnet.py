@@ -57,9 +57,12 @@ class Scorer:
         norms = [m for m in self.network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
         usual = [norm.momentum for norm in norms]
         self.network.train()
-        for i, start in enumerate(range(0, len(self._calibration), BATCH)):
-            for norm in norms:
-                norm.momentum = 1 / (i + 1)  # a plain mean over the batches
+        for norm in norms:
+            # A plain mean over all passes: a bank of ops may run several times a batch.
+            norm.momentum = None
+            if norm.num_batches_tracked is not None:
+                norm.num_batches_tracked.zero_()
+        for start in range(0, len(self._calibration), BATCH):
             batch = torch.from_numpy(self._calibration[start : start + BATCH]).to(self.device)
             self.network.features(normalise(batch))
         for norm, momentum in zip(norms, usual, strict=True):

@@ -64,19 +64,23 @@ def test_two_processes_train_the_same_network_as_one(
         assert two["history"][0][key] == pytest.approx(one["history"][0][key], rel=1e-4)
 
 
+@pytest.mark.parametrize("momentum", [0.1, None])
 @pytest.mark.parametrize("shape", [(6, 5), (6, 5, 3, 2)])
-def test_the_common_norm_is_torchs_own(shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch):
+def test_the_common_norm_is_torchs_own(
+    shape: tuple[int, ...], momentum: float | None, monkeypatch: pytest.MonkeyPatch
+):
     """Two processes with the same slice see the statistics of that slice twice over."""
-    x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    ours, whole = BatchNorm(5), nn.BatchNorm2d(5) if len(shape) == 4 else nn.BatchNorm1d(5)
-    both = torch.cat([x, x])
-    expected = whole(both)[: len(x)]
+    generator = torch.Generator().manual_seed(0)
+    ours = BatchNorm(5, momentum=momentum)
+    whole = (nn.BatchNorm2d if len(shape) == 4 else nn.BatchNorm1d)(5, momentum=momentum)
     monkeypatch.setattr(distributed, "world_size", lambda: 2)
     monkeypatch.setattr(distributed, "all_sum", lambda value: 2 * value)
-    torch.testing.assert_close(ours(x), expected)
+    for _ in range(3):
+        x = torch.randn(shape, generator=generator)
+        torch.testing.assert_close(ours(x), whole(torch.cat([x, x]))[: len(x)])
     torch.testing.assert_close(ours.running_mean, whole.running_mean)
     torch.testing.assert_close(ours.running_var, whole.running_var)
-    assert int(ours.num_batches_tracked) == 1
+    assert int(ours.num_batches_tracked) == 3
 
 
 def test_another_rank_of_map_is_refused():

@@ -15,7 +15,6 @@ from search.genotype import ALL_EDGES, OPS, load_genotype
 from search.latency import LatencyTable, Place, places
 from search.relaxation import KINDS
 from search.searcher import Searcher, describe_alphas
-from search.supernet import genotype_paths
 from tests.search.test_trainer import same
 
 Make = Callable[..., Searcher]
@@ -77,7 +76,7 @@ def test_a_search_ends_in_cells_a_log_and_a_score(make_searcher: Make, relaxatio
         assert np.array(searcher.curves[-1][kind]).shape == (len(ALL_EDGES), len(OPS))
 
 
-@pytest.mark.parametrize("changes", [{}, {"relaxation": "softmax"}, {"none": "learned"}], ids=str)
+@pytest.mark.parametrize("changes", [{}, {"none": "learned"}], ids=str)
 def test_an_interrupted_search_goes_on_to_the_same_alphas(make_searcher: Make, changes: dict[str, str]):
     straight = make_searcher("straight", **changes)
     assert straight.run()
@@ -127,9 +126,9 @@ def made_up_table(searcher: Searcher) -> LatencyTable:
 
 
 def test_a_budget_turns_the_alphas_away_from_slow_ops(make_searcher: Make):
-    plain = make_searcher("plain")
+    plain = make_searcher("plain", alpha_lr=0.1)
     table = made_up_table(plain)
-    frugal = make_searcher("frugal", table, latency_budget=1.5, latency_weight=100.0)
+    frugal = make_searcher("frugal", table, alpha_lr=0.1, latency_budget=1.5, latency_weight=100.0)
     sep = OPS.index("sep_conv_3x3")
     for searcher in (plain, frugal):
         batch = first_batches(searcher)[1]
@@ -162,12 +161,12 @@ def test_the_scorer_sees_a_derived_path_in_evaluation_mode(make_searcher: Make):
     kind, (node, position, edge) = "normal", found.edges("normal")[0]
     op = "part_aware" if edge.op != "part_aware" else "sep_conv_3x3"
     other = found.with_edge(kind, node, position, replace(edge, op=op))
-    assert genotype_paths(other) != genotype_paths(found)
     assert searcher.scorer.genotype(other).mAP != once.mAP
 
 
 def test_an_uncut_batch_is_asked_for(make_searcher: Make, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("search.distributed.world_size", lambda: 3)
+    monkeypatch.setattr("search.distributed.rank", lambda: 0)
     with pytest.raises(InputError, match="a batch of 8 cannot be cut into 3 slices"):
         make_searcher()
 

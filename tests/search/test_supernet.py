@@ -16,7 +16,7 @@ from search.relaxation import KINDS, NONE, Paths, gumbel, probabilities
 from search.scoring import embed, score
 from search.subnet import Scorer
 from search.supernet import (
-    MixedEdge,
+    Bank,
     Routing,
     SuperCell,
     SuperTrunk,
@@ -68,10 +68,11 @@ def twins(trunk: SuperTrunk, derived: Trunk, genotype: Genotype) -> list[tuple[n
     for cell, wide in zip(derived.cells, trunk.cells, strict=True):
         pairs += [(cell.older, wide.older), (cell.newer, wide.newer)]
         ops = iter(cell.ops)
-        for node, _, edge in genotype.edges(wide.kind):
-            pairs.append(
-                (next(ops), wide.edges[ALL_EDGES.index((edge.source, node + 2))].ops[OPS.index(edge.op)])
-            )
+        for n, node in enumerate(genotype.cell(wide.kind).nodes):
+            for edge in node:
+                slot = sorted(e.source for e in node).index(edge.source)  # as the supernet runs them
+                bank = wide.bank(edge.source, n + 2, slot)
+                pairs.append((next(ops), bank.ops[OPS.index(edge.op)]))
         assert next(ops, None) is None
     return pairs
 
@@ -121,6 +122,14 @@ def test_a_path_computes_exactly_what_the_derived_network_does(trunk: SuperTrunk
     assert_same_network(trunk, genotype)
 
 
+def test_the_order_in_which_a_genotype_names_its_edges_changes_nothing(trunk: SuperTrunk):
+    drawn = random_genotype(np.random.default_rng(5))
+    turned = [CellGenotype(tuple(node[::-1] for node in drawn.cell(kind).nodes)) for kind in KINDS]
+    trunk.eval()
+    trunk.routing = Routing(genotype_paths(drawn))
+    assert_same_network(trunk, Genotype("turned", *turned))
+
+
 def test_a_sampled_path_is_the_network_of_its_cells_while_the_alphas_get_their_gradient(trunk: SuperTrunk):
     alphas, noise = initial_alphas(), torch.Generator().manual_seed(0)
     trunk.train()
@@ -134,17 +143,29 @@ def test_a_sampled_path_is_the_network_of_its_cells_while_the_alphas_get_their_g
         assert reached.tolist() == [op != NONE for op in paths[kind].chosen]
 
 
-def test_every_op_has_a_place_of_its_own_in_every_cell(trunk: SuperTrunk):
+def test_edges_share_a_bank_where_node_slot_and_stride_are_the_same_and_nowhere_else(trunk: SuperTrunk):
     assert [cell.kind for cell in trunk.cells] == ["reduce", "normal", "reduce", "normal"]
-    for cell in trunk.cells:
-        assert len(cell.edges) == len(ALL_EDGES)
-        for edge, (source, _) in zip(cell.edges, ALL_EDGES, strict=True):
-            assert len(edge.ops) == len(OPS)
-            assert edge.stride == (2 if cell.kind == "reduce" and source < 2 else 1)
+    owners: dict[Bank, set[tuple[int, ...]]] = {}
+    for number, cell in enumerate(trunk.cells):
+        for source, target in ALL_EDGES:
+            for slot in range(2):
+                bank, stride = (
+                    cell.bank(source, target, slot),
+                    2 if cell.kind == "reduce" and source < 2 else 1,
+                )
+                assert len(bank.ops) == len(OPS)
+                assert bank.stride == stride
+                owners.setdefault(bank, set()).add((number, target, slot, stride))
+    assert all(len(places) == 1 for places in owners.values())
+    # Two slots a node; in a reduction cell each of them for either stride, but node 2 reads the inputs alone.
+    assert [sum(b in owners for b in cell.modules()) for cell in trunk.cells] == [14, 8, 14, 8]
 
 
 def by_hand(cell: SuperCell, older: Tensor, newer: Tensor, chosen: list[int]) -> Tensor:
-    """One op an edge; a node of n running edges is 2 / n of their sum, one without any is zero."""
+    """One op an edge; a node of n running edges is 2 / n of their sum, one without any is zero.
+
+    The first running edge of a node takes its first bank, all others the second.
+    """
     states = [cell.older(older), cell.newer(newer)]
     like = F.max_pool2d(states[0], 2, ceil_mode=True) if cell.kind == "reduce" else states[0]
     for node in range(2, 6):
@@ -154,7 +175,8 @@ def by_hand(cell: SuperCell, older: Tensor, newer: Tensor, chosen: list[int]) ->
                 state, halves = states[source], cell.kind == "reduce" and source < 2
                 op = OPS[chosen[i]]
                 opens = op in ("sep_conv_3x3", "dil_conv_3x3") or (op == "skip_connect" and halves)
-                terms.append(cell.edges[i].ops[chosen[i]](F.relu(state) if opens else state))
+                bank = cell.bank(source, node, min(len(terms), 1))
+                terms.append(bank.ops[chosen[i]](F.relu(state) if opens else state))
         states.append(2 / len(terms) * torch.stack(terms).sum(0) if terms else torch.zeros_like(like))
     return F.relu(torch.cat(states[2:], dim=1))
 
@@ -195,7 +217,13 @@ def test_a_mixture_that_weighs_two_edges_of_a_node_as_much_as_all_of_them_is_the
     trunk: SuperTrunk,
 ):
     trunk.eval()
-    genotype = random_genotype(np.random.default_rng(4))
+    drawn = random_genotype(np.random.default_rng(4))
+    # In a mixture the edge from node 0 is the first to run; here it is so in the derived network too.
+    from_0 = [
+        CellGenotype(tuple((Edge(first.op, 0), second) for first, second in drawn.cell(kind).nodes))
+        for kind in KINDS
+    ]
+    genotype = Genotype("from 0", *from_0)
     share = torch.tensor([target / 2 for _, target in ALL_EDGES])[:, None]
     none = torch.eye(len(OPS))[NONE]
     paths = {
@@ -209,7 +237,7 @@ def test_a_mixture_that_weighs_two_edges_of_a_node_as_much_as_all_of_them_is_the
 
 
 def test_an_edge_mixes_its_ops_by_weight():
-    edge = MixedEdge(6, 1).eval()
+    edge = Bank(6, 1).eval()
     scatter(edge)
     x, weights = random_map(2, 6, 8, 4), torch.softmax(random_map(len(OPS), seed=1), dim=0)
     outs = [
@@ -233,7 +261,7 @@ def test_a_gate_has_the_gradients_of_a_product_with_one():
 @pytest.mark.parametrize("op", ["sep_conv_3x3", "skip_connect"])
 @pytest.mark.parametrize(("stride", "height"), [(1, 8), (2, 8), (2, 7)])
 def test_an_auxiliary_skip_is_blended_in_by_its_weight(op: str, stride: int, height: int):
-    edge, number = MixedEdge(6, stride).eval(), OPS.index(op)
+    edge, number = Bank(6, stride).eval(), OPS.index(op)
     scatter(edge)
     x, weights = random_map(2, 6, height, 4), one_hot([number])[0]
     alone = edge.ops[number](F.relu(x) if edge.rectified[number] else x)
@@ -249,7 +277,7 @@ def test_an_auxiliary_skip_is_blended_in_by_its_weight(op: str, stride: int, hei
 
 def test_an_auxiliary_skip_opens_no_edge_that_is_left_out():
     x = random_map(2, 6, 8, 4)
-    assert MixedEdge(6, 1)(x, F.relu(x), one_hot([NONE])[0], NONE, 1.0) is None
+    assert Bank(6, 1)(x, F.relu(x), one_hot([NONE])[0], NONE, 1.0) is None
 
 
 @pytest.mark.parametrize("auxiliary", [0.0, 1.0])
@@ -311,6 +339,19 @@ def test_calibration_averages_over_its_batches_and_leaves_the_momentum(
         variance = torch.stack([x.var(axes) for x in seen[norm]]).mean(0)
         torch.testing.assert_close(norm.running_mean, mean, atol=1e-5, rtol=1e-4)
         torch.testing.assert_close(norm.running_var, variance, atol=1e-5, rtol=1e-4)
+
+
+def test_a_bank_that_several_edges_run_is_calibrated_on_all_of_them(scorer: Scorer):
+    chosen = np.random.default_rng(0).integers(1, len(OPS), len(ALL_EDGES)).tolist()
+    seen: dict[nn.Module, list[Tensor]] = {}
+    norms = [module for module in scorer.network.modules() if isinstance(module, nn.BatchNorm2d)]
+    for norm in norms:
+        norm.register_forward_hook(lambda m, x, _: seen.setdefault(m, []).append(x[0].detach()))
+    scorer.calibrate(dict.fromkeys(KINDS, hard(chosen)))
+    assert len({len(calls) for calls in seen.values()}) > 1
+    for norm, calls in seen.items():
+        mean = torch.stack([x.mean([0, *range(2, x.dim())]) for x in calls]).mean(0)
+        torch.testing.assert_close(norm.running_mean, mean, atol=1e-5, rtol=1e-4)
 
 
 def test_cells_score_what_their_own_network_with_these_weights_scores(
