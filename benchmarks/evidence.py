@@ -32,7 +32,7 @@ from search.commands.run import make_searcher
 from search.complexity import Complexity, measure
 from search.config import RunConfig, load_config
 from search.data import list_crops, load_crops
-from search.evolution import Evolution, evolve
+from search.evolution import RACE, evolve
 from search.genotype import Genotype, load_genotype, random_genotype, save_genotype
 from search.latency import LatencyTable, embedding_probe, load_table, medians_ms, predict
 from search.memory import keep_freed_memory
@@ -55,7 +55,6 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "no-latency-term": {"latency_weight": 0.0},
 }
 RACE_EPOCHS = 2
-RACE = Evolution(population=5, children=8, tournament=3)
 HAND_RANGE = (0.03, 1.0)  # widths within which a network by hand is matched
 HANDS = ("latency", "parameters")  # what a network by hand has in common with the searched ones
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from search.genotype import Genotype
     from search.searcher import Searcher
 
-METHODS = ("weight", "perturb", "evolve")
+METHODS = ("weight", "perturb", "evolve", "race")
 
 
 @click.command(
@@ -21,7 +22,8 @@ METHODS = ("weight", "perturb", "evolve")
 Examples:
   python -m search derive runs/search-s --data data/ -o found.json
   python -m search derive runs/search-s --data data/ --derive perturb -o found.json
-  python -m search derive runs/search-s --data data/ --derive evolve --children 96 -o found.json"""
+  python -m search derive runs/search-s --data data/ --derive evolve --children 96 -o found.json
+  python -m search derive runs/search-s --data data/ --derive race --children 8 -o found.json"""
 )
 @click.argument("folder", type=click.Path(path_type=Path))
 @data_option
@@ -31,13 +33,15 @@ Examples:
     type=click.Choice(METHODS),
     default="weight",
     show_default=True,
-    help="By softmax weight, by what a removal costs, or by evolution over the trained supernet.",
+    help="By softmax weight, by what a removal costs, or by evolution: over the trained supernet (evolve) or over "
+    "short trainings (race).",
 )
 @click.option(
     "-o", "--out", type=click.Path(path_type=Path), help="Genotype file.  [default: FOLDER/METHOD.json]"
 )
+@click.option("--children", type=click.IntRange(min=0), help="Cells that evolve.  [default: 48; race: 8]")
 @click.option(
-    "--children", type=click.IntRange(min=0), default=48, show_default=True, help="Cells that evolve."
+    "--race-epochs", type=click.IntRange(min=1), default=2, show_default=True, help="Of a short training."
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all draws.")
 @latency_options
@@ -46,7 +50,8 @@ def derive(
     data: Path,
     method: str,
     out: Path | None,
-    children: int,
+    children: int | None,
+    race_epochs: int,
     seed: int,
     latency_table: Path | None,
     latency_budget: float | None,
@@ -57,7 +62,7 @@ def derive(
     from search.latency import predict
 
     searcher = _restore(folder, data, latency_table, latency_budget)
-    found = _found(searcher, method, children, seed)
+    found = _found(searcher, method, children, race_epochs, seed)
     out = out or folder / f"{method}.json"
     scored = searcher.scorer.genotype(found)
     save_genotype(found, out)
@@ -70,8 +75,6 @@ def derive(
 
 
 def _restore(folder: Path, data: Path, table_path: Path | None, budget: float | None) -> Searcher:
-    from dataclasses import replace
-
     from search import checkpoint
     from search.commands.common import choose_device
     from search.commands.run import make_searcher
@@ -91,12 +94,13 @@ def _restore(folder: Path, data: Path, table_path: Path | None, budget: float | 
     return searcher
 
 
-def _found(searcher: Searcher, method: str, children: int, seed: int) -> Genotype:
+def _found(searcher: Searcher, method: str, children: int | None, race_epochs: int, seed: int) -> Genotype:
     import numpy as np
 
     from search import derive as rules
     from search import monitor
-    from search.evolution import Evolution, evolve
+    from search.evolution import EVOLUTION, RACE, evolve
+    from search.race import short_training
 
     name, weights = searcher.name, searcher.op_weights()
     if method == "weight":
@@ -106,11 +110,15 @@ def _found(searcher: Searcher, method: str, children: int, seed: int) -> Genotyp
             rng = np.random.default_rng([seed, 5])
             found = rules.perturb(weights, searcher.mixture_score(), rng, name, tick=bar.update)
         return searcher.fit(found)
-    how = Evolution(children=children, seed=seed)
-    with monitor.progress(how.scores, 0, "score", "evolve") as bar:
+    score, how = (lambda genotype: searcher.scorer.genotype(genotype).mAP), EVOLUTION
+    if method == "race":
+        score = short_training(searcher.config, searcher.train, searcher.val, race_epochs, searcher.device)
+        how = RACE
+    how = replace(how, seed=seed, children=how.children if children is None else children)
+    with monitor.progress(how.scores, 0, "score", method) as bar:
         best = evolve(
             weights,
-            lambda genotype: searcher.scorer.genotype(genotype).mAP,
+            score,
             how,
             name,
             accept=searcher.fits,
