@@ -89,7 +89,8 @@ def _restore(folder: Path, data: Path, table_path: Path | None, budget: float | 
     # Another budget than the search's is a question about its result, not another search.
     if budget is not None or table_path is not None:
         limit = told.search.latency_budget if budget is None else budget
-        searcher.table = read_table(table_path, told, limit) or searcher.table
+        if table_path is not None or searcher.table is None:
+            searcher.table = read_table(table_path, told, limit)
         searcher.config = replace(told, search=replace(told.search, latency_budget=limit))
     return searcher
 

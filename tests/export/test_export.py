@@ -80,7 +80,9 @@ def exported(saved: Path) -> Path:
 
 @pytest.mark.parametrize("dim", [0, 16])
 def test_folding_changes_no_answer(dim: int) -> None:
-    network = shaken(build_network(load_genotype("auto_reid_2019"), replace(CONFIG.network, dim=dim), people=3))
+    network = shaken(
+        build_network(load_genotype("auto_reid_2019"), replace(CONFIG.network, dim=dim), people=3)
+    )
     images = torch.from_numpy(parity.random_crops(6, 64, 32))
     with torch.no_grad():
         folded = DeployModel(network)(images)
