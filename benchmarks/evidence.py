@@ -3,6 +3,7 @@
     python -m benchmarks.evidence list
     python -m benchmarks.evidence run ROW [ROW ...] --data data/ --work runs/evidence [--latency-table FILE]
     python -m benchmarks.evidence sizes --work runs/evidence
+    python -m benchmarks.evidence supernet search-0 --data data/ --work runs/evidence
     python -m benchmarks.evidence table --work runs/evidence
 
 `run` trains rows with search/configs/proxy.toml, on one thread, one after the other; a row that is there already is
@@ -16,10 +17,10 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from itertools import product
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +35,17 @@ from search.config import RunConfig, load_config
 from search.data import list_crops, load_crops
 from search.evolution import RACE, evolve
 from search.genotype import Genotype, load_genotype, random_genotype, save_genotype
-from search.latency import LatencyTable, embedding_probe, load_table, medians_ms, predict
+from search.latency import (
+    LatencyTable,
+    Probe,
+    embedding_probe,
+    load_table,
+    medians_ms,
+    network_probe,
+    predict,
+)
 from search.memory import keep_freed_memory
-from search.network import Network
+from search.network import Network, NetworkConfig
 from search.race import short_training
 from search.report import write_report
 from search.search_config import SearchConfig
@@ -55,6 +64,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "no-latency-term": {"latency_weight": 0.0},
 }
 RACE_EPOCHS = 2
+_FIGURES = ("rank1", "parameters", "macs", "ms1", "ms8", "search_minutes", "training_minutes")
 HAND_RANGE = (0.03, 1.0)  # widths within which a network by hand is matched
 HANDS = ("latency", "parameters")  # what a network by hand has in common with the searched ones
 
@@ -301,11 +311,87 @@ def hand_size(name: str, width: float, bench: Bench) -> Complexity:
     return handmade.count(name, width, network.dim, network.height, network.width)
 
 
+def probe_of(row: dict[str, Any], network: NetworkConfig, batch: int) -> Probe:
+    """A finished row's network, ready to be timed."""
+    if "hand" in row:
+        return embedding_probe(
+            lambda: handmade.network(row["hand"], row["width"], network.dim, people=1), network, batch
+        )
+    return network_probe(Genotype.from_dict(row["genotype"]), network, batch)
+
+
+def time_rows(bench: Bench) -> None:
+    """Measure every finished row in this process, all taking turns, and keep the ms in `ms.json`."""
+    done = finished(bench.work)
+    found: dict[str, dict[str, float]] = {name: {} for name in done}
+    for batch in (1, 8):
+        probes = [probe_of(row, bench.proxy.network, batch) for row in done.values()]
+        for name, ms in zip(done, medians_ms(probes), strict=True):
+            found[name][f"ms{batch}"] = float(ms)
+    write({"ms": found}, bench.work / "ms.json")
+
+
+def finished(work: Path) -> dict[str, dict[str, Any]]:
+    """The rows that are there."""
+    return {name: read(work / name / "row.json") for name in rows() if (work / name / "row.json").exists()}
+
+
+def table(work: Path) -> str:
+    """The groups as Markdown: mean, sd and best of the finished rows."""
+    done, ms = finished(work), read(work / "ms.json")["ms"]
+    groups: dict[str, list[str]] = {}
+    for name, row in done.items():
+        groups.setdefault(row["group"], []).append(name)
+    lines = [
+        "| networks | n | val mAP, mean | sd | best | val rank-1 | parameters | MMACs | ms, batch 1 | ms, batch 8 "
+        "| min of search | min of training |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for group, names in groups.items():
+        every = [done[name] | ms[name] for name in names]
+        scores = 100 * np.array([row["mAP"] for row in every])
+        mean = {key: float(np.mean([row[key] for row in every])) for key in every[0] if key in _FIGURES}
+        sd = f"{scores.std(ddof=1):.1f}" if len(scores) > 1 else ""
+        lines.append(
+            f"| {group} | {len(every)} | {scores.mean():.1f} | {sd} | {scores.max():.1f} | {100 * mean['rank1']:.1f} "
+            f"| {mean['parameters'] / 1e6:.3f} M | {mean['macs'] / 1e6:.1f} | {mean['ms1']:.2f} | {mean['ms8']:.2f} "
+            f"| {mean['search_minutes']:.0f} | {mean['training_minutes']:.1f} |"
+        )
+    return "\n".join(lines)
+
+
+def supernet_scores(bench: Bench, search: str) -> str:
+    """How a search's supernet ranks the finished rows of random and published cells: scores and Kendall's tau."""
+    folder = bench.work / search
+    state = checkpoint.load(folder / "last.pt", checkpoint.SEARCH)
+    told = SearchConfig.from_dict(state["config"])
+    searcher = make_searcher(told, CONFIGS, bench.data, bench.table, folder, torch.device("cpu"))
+    searcher.restore(state)
+    cells = {
+        name: row
+        for name, row in finished(bench.work).items()
+        if row["seed"] == 0 and "genotype" in row and not row["group"].startswith("ablation")
+    }
+    alone = [row["mAP"] for row in cells.values()]
+    shared = [searcher.scorer.genotype(Genotype.from_dict(row["genotype"])).mAP for row in cells.values()]
+    lines = [
+        f"{name:16}{100 * a:6.1f} alone{100 * s:6.1f} in the supernet"
+        for name, a, s in zip(cells, alone, shared, strict=True)
+    ]
+    return "\n".join([*lines, f"Kendall's tau over {len(cells)} cells: {kendall_tau(alone, shared):.2f}"])
+
+
+def kendall_tau(a: Sequence[float], b: Sequence[float]) -> float:
+    """(concordant - discordant) / all pairs."""
+    pairs = list(combinations(range(len(a)), 2))
+    return sum(float(np.sign((a[i] - a[j]) * (b[i] - b[j]))) for i, j in pairs) / len(pairs)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=["list", "run"])
+    parser.add_argument("what", choices=["list", "run", "sizes", "supernet", "table"])
     parser.add_argument("names", nargs="*", metavar="ROW")
     parser.add_argument("--data", type=Path, default=Path("data"))
     parser.add_argument("--work", type=Path, default=Path("runs/evidence"))
@@ -316,10 +402,19 @@ def main() -> None:
     if args.what == "list":
         print("\n".join(f"{name:28}{row.group}" for name, row in every.items()))
         return
+    if args.what == "table":
+        print(table(args.work))
+        return
     keep_freed_memory()
     torch.set_num_threads(1)
     network = load_config(CONFIGS / "proxy.toml").network
     bench = Bench(args.data, args.work, load_table(args.latency_table, network), args.budget)
+    if args.what == "sizes":
+        time_rows(bench)
+        return
+    if args.what == "supernet":
+        print("\n".join(supernet_scores(bench, name) for name in args.names))
+        return
     for name in args.names:
         found = bench.run(name, every[name])
         print(f"{name}: mAP {100 * found['mAP']:.1f}, {found['parameters'] / 1e6:.3f} M", flush=True)
