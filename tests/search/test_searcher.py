@@ -134,7 +134,7 @@ def test_a_budget_turns_the_alphas_away_from_slow_ops(make_searcher: Make):
         batch = first_batches(searcher)[1]
         for _ in range(5):
             searcher.alpha_step(batch)
-    shares = [sum(float(p[:, sep].sum()) for p in s.probabilities().values()) for s in (plain, frugal)]
+    shares = [sum(p[:, sep].sum() for p in s.weights().values()) for s in (plain, frugal)]
     assert shares[1] < 0.95 * shares[0]
     assert frugal.fits(frugal.derived())
 
