@@ -9,7 +9,8 @@
 `run` trains rows with search/configs/proxy.toml, on one thread, one after the other; a row that is there already is
 left alone, so several processes can share the work, and a killed one goes on. Rows of searched cells run their search
 first (search/configs/search-s.toml with what the row changes). Every row leaves ROW/row.json. `sizes` then measures
-all networks in one run of one process, their rounds interleaved. `table` prints Markdown.
+all networks in one run of one process, their rounds interleaved. `table` prints Markdown and writes rows.json, of which
+benchmarks/evidence.json is the copy behind docs/evidence.md.
 """
 
 from __future__ import annotations
@@ -336,19 +337,23 @@ def finished(work: Path) -> dict[str, dict[str, Any]]:
     return {name: read(work / name / "row.json") for name in rows() if (work / name / "row.json").exists()}
 
 
-def table(work: Path) -> str:
-    """The groups as Markdown: mean, sd and best of the finished rows."""
-    done, ms = finished(work), read(work / "ms.json")["ms"]
-    groups: dict[str, list[str]] = {}
-    for name, row in done.items():
-        groups.setdefault(row["group"], []).append(name)
+def timed_rows(work: Path) -> dict[str, dict[str, Any]]:
+    """The rows that `sizes` has measured, with their ms."""
+    ms = read(work / "ms.json")["ms"]
+    return {name: row | ms[name] for name, row in finished(work).items() if name in ms}
+
+
+def table(timed: dict[str, dict[str, Any]]) -> str:
+    """The groups as Markdown: mean, sd and best of their rows."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in timed.values():
+        groups.setdefault(row["group"], []).append(row)
     lines = [
         "| networks | n | val mAP, mean | sd | best | val rank-1 | parameters | MMACs | ms, batch 1 | ms, batch 8 "
         "| min of search | min of training |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for group, names in groups.items():
-        every = [done[name] | ms[name] for name in names]
+    for group, every in groups.items():
         scores = 100 * np.array([row["mAP"] for row in every])
         mean = {key: float(np.mean([row[key] for row in every])) for key in every[0] if key in _FIGURES}
         sd = f"{scores.std(ddof=1):.1f}" if len(scores) > 1 else ""
@@ -403,7 +408,9 @@ def main() -> None:
         print("\n".join(f"{name:28}{row.group}" for name, row in every.items()))
         return
     if args.what == "table":
-        print(table(args.work))
+        timed = timed_rows(args.work)
+        write(timed, args.work / "rows.json")
+        print(table(timed))
         return
     keep_freed_memory()
     torch.set_num_threads(1)
