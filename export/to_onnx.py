@@ -48,6 +48,8 @@ def read_checkpoint(path: str | Path, metrics: Mapping[str, Any] | None = None) 
     """
     state = checkpoint.load(path)
     run = RunConfig.from_dict(state["config"], str(path))
+    if state["genotype"] is None:
+        raise InputError(f"{path}: expected a network of cells, got one by hand, which has no genotype")
     network = build_network(Genotype.from_dict(state["genotype"], str(path)), run.network, state["people"])
     try:
         network.load_state_dict(state["average"])

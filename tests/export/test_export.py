@@ -60,7 +60,14 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
         origins=np.zeros(8, np.int64),
         failures=(),
     )
-    trainer = Trainer(CONFIG, load_genotype("auto_reid_2019"), crops, None, folder, torch.device("cpu"))
+    trainer = Trainer(
+        config=CONFIG,
+        genotype=load_genotype("auto_reid_2019"),
+        train=crops,
+        val=None,
+        folder=folder,
+        device=torch.device("cpu"),
+    )
     shaken(trainer.average)
     trainer.history.append({"epoch": 1, "rank1": 0.5, "mAP": 0.25, "mINP": 0.125})
     trainer.save()
