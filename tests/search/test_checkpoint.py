@@ -62,7 +62,7 @@ while kills < 12 or len(versions) < 3:
 def test_a_state_survives_the_file(tmp_path: Path):
     checkpoint.save(STATE, tmp_path / "last.pt")
     state = checkpoint.load(tmp_path / "last.pt")
-    assert state.pop("format") == checkpoint.FORMAT
+    assert state.pop("format") == checkpoint.RETRAINING.format
     assert state.keys() == STATE.keys()
     torch.testing.assert_close(state["network"]["weight"], torch.arange(4.0))
     assert [item.name for item in tmp_path.iterdir()] == ["last.pt"]
@@ -105,9 +105,9 @@ class Burglar:
 def test_a_pickle_that_runs_code_is_refused_and_does_not_run(legacy: bool, tmp_path: Path):
     trace, path = tmp_path / "ran", tmp_path / "bad.pt"
     if legacy:
-        path.write_bytes(pickle.dumps({"format": checkpoint.FORMAT, "network": Burglar(trace)}))
+        path.write_bytes(pickle.dumps({"format": checkpoint.RETRAINING.format, "network": Burglar(trace)}))
     else:
-        torch.save({"format": checkpoint.FORMAT, "network": Burglar(trace)}, path)
+        torch.save({"format": checkpoint.RETRAINING.format, "network": Burglar(trace)}, path)
     with pytest.raises(InputError, match=r"bad\.pt: expected a checkpoint") as error:
         checkpoint.load(path)
     assert "\n" not in str(error.value)

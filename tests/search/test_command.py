@@ -154,7 +154,15 @@ def used_run(tmp_path_factory: pytest.TempPathFactory, crops: dict[str, object])
     """The folder of a run that has written its first checkpoint."""
     folder = tmp_path_factory.mktemp("used")
     cpu = torch.device("cpu")
-    Trainer(SMALL, load_genotype(SMALL.genotype), crops["train"], crops["val"], folder, cpu).save()
+    trainer = Trainer(
+        config=SMALL,
+        genotype=load_genotype(SMALL.genotype),
+        train=crops["train"],
+        val=crops["val"],
+        folder=folder,
+        device=cpu,
+    )
+    trainer.save()
     return folder
 
 

@@ -64,7 +64,14 @@ def test_training_learns_to_find_people_it_has_never_seen(tmp_path: Path):
     train, val = figures(range(1, 25)), figures(range(101, 113))
     cpu = torch.device("cpu")
     genotype = load_genotype("auto_reid_2019")
-    trainer = Trainer(replace(SMALL, recipe=recipe), genotype, train, val, tmp_path, cpu)
+    trainer = Trainer(
+        config=replace(SMALL, recipe=recipe),
+        genotype=genotype,
+        train=train,
+        val=val,
+        folder=tmp_path,
+        device=cpu,
+    )
     untrained = score(embed(trainer.average, val.images, cpu), val)
     assert trainer.run()
     first, last = trainer.history[0], trainer.history[-1]
