@@ -36,21 +36,14 @@ from search.config import RunConfig, load_config
 from search.data import list_crops, load_crops
 from search.evolution import RACE, evolve
 from search.genotype import Genotype, load_genotype, random_genotype, save_genotype
-from search.latency import (
-    LatencyTable,
-    Probe,
-    embedding_probe,
-    load_table,
-    medians_ms,
-    network_probe,
-    predict,
-)
+from search.latency import LatencyTable, load_table, predict
 from search.memory import keep_freed_memory
 from search.network import Network, NetworkConfig
 from search.race import short_training
 from search.report import write_report
 from search.search_config import SearchConfig
 from search.searcher import Searcher
+from search.stopwatch import Probe, embedding_probe, medians_ms, network_probe
 from search.trainer import Trainer
 
 CONFIGS = Path("search/configs")

@@ -14,13 +14,9 @@ of the ops; it stands for what single ops don't show: shared work, fused additio
 
 from __future__ import annotations
 
-import copy
-import io
 import json
 import platform
-import time
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import date
 from functools import cached_property, partial
@@ -28,10 +24,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import onnx
 import onnxruntime as ort
-import onnxslim
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -39,8 +32,9 @@ from torch.nn import functional as F
 from autoreid_deploy.errors import InputError
 from search.config import RunConfig
 from search.genotype import ALL_EDGES, OPS, Genotype, random_genotype
-from search.network import Network, NetworkConfig, build_network
-from search.ops import FactorizedReduce, build_op
+from search.network import NetworkConfig
+from search.ops import build_op
+from search.stopwatch import Probe, medians_ms, network_probe, probe
 
 FORMAT = "autoreid-latency/1"
 BRANCHES = 4
@@ -56,13 +50,6 @@ class Place(NamedTuple):
     stride: int
     height: int
     width: int
-
-
-class Probe(NamedTuple):
-    """A session of ONNX Runtime and what it is fed, by name."""
-
-    session: Any
-    feed: dict[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -250,7 +237,7 @@ def _measure_ops(wanted: Iterable[Place], batch: int, tick: Callable[[], object]
         # `none` stands for what a branch takes without an op.
         for count in (1, BRANCHES):
             shape = (batch, place.channels, place.height, place.width)
-            probes[place, count] = _probe(partial(_Branches, place, count), shape)
+            probes[place, count] = probe(partial(_Branches, place, count), shape)
         tick()
     taken = dict(zip(probes, medians_ms(list(probes.values())), strict=True))
     slope = {p: (taken[p, BRANCHES] - taken[p, 1]) / (BRANCHES - 1) for p, _ in probes}
@@ -278,111 +265,6 @@ class _Branches(nn.Module):
             x = sum(terms[1:], start=terms[0])
         out: Tensor = self.leave(x)
         return out
-
-
-class _Embedding(nn.Module):
-    def __init__(self, network: Network) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.network.embed(x)
-
-
-def embedding_probe(build: Callable[[], Network], network: NetworkConfig, batch: int = 1) -> Probe:
-    """Any network up to its embedding, as it will be deployed, at a macro's input size."""
-    return _probe(lambda: _Embedding(build()), (batch, 3, network.height, network.width))
-
-
-def network_probe(genotype: Genotype, network: NetworkConfig, batch: int = 1) -> Probe:
-    """A genotype's network up to its embedding, with random weights."""
-    return embedding_probe(lambda: build_network(genotype, network, people=1), network, batch)
-
-
-def network_ms(genotype: Genotype, network: NetworkConfig, batch: int = 1) -> float:
-    """How many ms a call of a genotype's network takes here, measured."""
-    return median_ms(*network_probe(genotype, network, batch))
-
-
-def _probe(build: Callable[[], nn.Module], shape: Sequence[int]) -> Probe:
-    with torch.random.fork_rng(devices=[]):  # a profile must not change what its caller draws next
-        torch.manual_seed(0)
-        example = torch.randn(*shape)
-        return Probe(open_session(build(), example), {"images": example.numpy()})
-
-
-def open_session(module: nn.Module, example: Tensor) -> Any:
-    """Export a module as `export/` does, with BN folded and the graph simplified, to a session of one thread.
-
-    Args:
-        module: takes one tensor.
-        example: what it takes; the batch is free.
-
-    Returns:
-        An `onnxruntime.InferenceSession` with the input `images`.
-    """
-    module = copy.deepcopy(module).eval()
-    for part in module.modules():
-        # The exporter folds a BN behind one convolution; this one is behind two, and only `export/` folds it.
-        if isinstance(part, FactorizedReduce):
-            part.bn = nn.Identity()  # type: ignore[assignment]
-    buffer, free = io.BytesIO(), {"images": {0: "batch"}}
-    with warnings.catch_warnings():
-        # It says that it is the old exporter. The new one takes ten times as long to the same graph.
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            module,
-            (example,),
-            buffer,  # type: ignore[arg-type]  # the old exporter writes to memory too
-            dynamo=False,
-            opset_version=17,
-            input_names=["images"],
-            dynamic_axes=free,
-        )
-    graph = onnxslim.slim(onnx.load_from_string(buffer.getvalue())).SerializeToString()
-    options = ort.SessionOptions()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-
-
-def median_ms(session: Any, feed: dict[str, NDArray[np.float32]]) -> float:
-    """How many ms a call takes; see `medians_ms`."""
-    return float(medians_ms([Probe(session, feed)])[0])
-
-
-def medians_ms(
-    probes: Sequence[Probe], rounds: int = 40, calls: int = 5, seconds: float = 0.3
-) -> NDArray[np.float64]:
-    """How many ms a call of each takes: the least of its rounds' medians.
-
-    Other processes slow a core down for a while, so all take turns in every round. What counts is the time of this
-    thread, the only one of a session: the clock's time, were there nobody else.
-
-    Args:
-        probes: what to measure.
-        rounds: at most; five at least.
-        calls: a round.
-        seconds: for each of the probes, beyond which no further round starts.
-
-    Returns:
-        (probes,) ms.
-    """
-    least = np.full(len(probes), np.inf)
-    end = time.monotonic() + seconds * len(probes)
-    for done in range(rounds):
-        if done >= 5 and time.monotonic() > end:
-            break
-        for i, probe in enumerate(probes):
-            probe.session.run(None, probe.feed)  # the caches were others'
-            least[i] = min(least[i], np.median([_call_ms(probe) for _ in range(calls)]))
-    return least
-
-
-def _call_ms(probe: Probe) -> float:
-    start = time.thread_time_ns()
-    probe.session.run(None, probe.feed)
-    return (time.thread_time_ns() - start) / 1e6
 
 
 def _cpu() -> str:

@@ -15,11 +15,6 @@ from search.latency import (
     Place,
     edge_costs,
     load_table,
-    median_ms,
-    medians_ms,
-    network_ms,
-    network_probe,
-    open_session,
     places,
     predict,
     profile,
@@ -27,6 +22,7 @@ from search.latency import (
     save_table,
 )
 from search.network import NetworkConfig, build_network
+from search.stopwatch import median_ms, medians_ms, network_ms, network_probe, open_session
 
 MACRO = NetworkConfig(channels=24, cells=(2,), height=128, width=64, stem_stride=4, dim=128)
 MEASURED = replace(MACRO, cells=(1,))  # exporting a network takes a second a cell
