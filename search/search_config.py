@@ -42,7 +42,7 @@ class SearchRecipe:
         frozen: share of the epochs in which the alphas wait.
         tau_first: temperature of the Gumbel-softmax at the first alpha step.
         tau_last: at the last; in between it falls linearly.
-        auxiliary: weight of the skip beside every op at stride 1 at first; it falls to 0 at three quarters.
+        auxiliary: weight of the skip beside every op at first; it falls to 0 at three quarters.
         none: `structural` (each node runs two of its edges, as a derived one does) or `learned` (as an op).
         temperature: of the memory of centres.
         centre_momentum: how much of a centre an update keeps.

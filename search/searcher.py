@@ -340,6 +340,7 @@ class Searcher(Run):
             means.sums = np.array(sums)
 
 
+@torch.no_grad()
 def describe_alphas(probability: Mapping[str, Tensor], found: Genotype, *, frozen: bool) -> dict[str, Any]:
     """What a log says of the alphas: entropy, the ops of the cells, and an alarm where a known failure shows.
 

@@ -134,7 +134,7 @@ class Routing:
 
     Attributes:
         paths: by kind of cell.
-        auxiliary: weight of the skip that lies beside every edge of stride 1.
+        auxiliary: weight of the skip that lies beside the op of every edge.
     """
 
     paths: Mapping[str, Paths]
