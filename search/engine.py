@@ -17,6 +17,7 @@ import torch
 
 from autoreid_deploy.errors import InputError
 from search import checkpoint, distributed, monitor
+from search.config import RunConfig
 
 
 @dataclass(kw_only=True)
@@ -25,6 +26,7 @@ class Run(ABC):
 
     Attributes:
         kind: what its checkpoints are called.
+        config: what was asked for.
         folder: where checkpoints, log and pictures go.
         device: where the network lives.
         save_seconds: time between checkpoints within an epoch; there is one at the end of each, too.
@@ -35,6 +37,7 @@ class Run(ABC):
 
     kind: ClassVar[checkpoint.Kind] = checkpoint.RETRAINING
 
+    config: RunConfig
     folder: Path
     device: torch.device
     save_seconds: float = 120.0
@@ -43,14 +46,14 @@ class Run(ABC):
     history: list[dict[str, Any]] = field(default_factory=list)
 
     @property
-    @abstractmethod
     def name(self) -> str:
-        """What the progress bar calls it."""
+        """The run's name."""
+        return self.config.name
 
     @property
-    @abstractmethod
     def epochs(self) -> int:
-        """How many epochs it has."""
+        """Epochs of the recipe."""
+        return self.config.recipe.epochs
 
     @abstractmethod
     def images_in(self, epoch: int) -> int:

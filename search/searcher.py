@@ -94,16 +94,6 @@ class Searcher(Run):
         return LatencyTerm(self.table.frame_ms, costs, how.latency_budget, how.latency_weight)
 
     @property
-    def name(self) -> str:
-        """The run's name."""
-        return self.config.name
-
-    @property
-    def epochs(self) -> int:
-        """Epochs of the recipe."""
-        return self.config.recipe.epochs
-
-    @property
     def frozen_epochs(self) -> int:
         """Epochs in which the alphas wait for weights that are worth comparing."""
         return math.floor(self.config.search.frozen * self.epochs + 1e-9)
@@ -260,10 +250,7 @@ class Searcher(Run):
         """A function that scores all paths at once, mixed by weight: mAP on the third set of people."""
 
         def paths(weights: Mapping[str, NDArray[np.float64]]) -> dict[str, Paths]:
-            rows = {kind: torch.from_numpy(w).float().to(self.device) for kind, w in weights.items()}
-            return {
-                kind: Paths(p / p.sum(1, keepdim=True).clamp_min(1e-12), None) for kind, p in rows.items()
-            }
+            return {k: Paths(torch.from_numpy(w).float().to(self.device), None) for k, w in weights.items()}
 
         self.scorer.calibrate(paths(self.op_weights()))
         return lambda weights: self.scorer.paths(paths(weights)).mAP

@@ -19,7 +19,6 @@ from torch.nn.parallel import DistributedDataParallel
 from autoreid_deploy.errors import InputError
 from search import distributed, monitor
 from search.augment import augment, draw
-from search.config import RunConfig
 from search.data import Crops
 from search.engine import Means, Run, batch_slice
 from search.genotype import Genotype
@@ -35,13 +34,11 @@ class Trainer(Run):
     """One network, trained from its first step to its last.
 
     Attributes:
-        config: what was asked for.
         genotype: the cells; None for a network that `build` draws up by itself.
         train: crops to learn from.
         val: crops of other people to be scored by, or None.
     """
 
-    config: RunConfig
     genotype: Genotype | None
     train: Crops
     val: Crops | None
@@ -62,16 +59,6 @@ class Trainer(Run):
         if distributed.world_size() > 1:
             self.parallel = DistributedDataParallel(self.network)
         self._means = Means(2)
-
-    @property
-    def name(self) -> str:
-        """The run's name."""
-        return self.config.name
-
-    @property
-    def epochs(self) -> int:
-        """Epochs of the recipe."""
-        return self.config.recipe.epochs
 
     def images_in(self, epoch: int) -> int:
         """The same number in every epoch."""
