@@ -1,15 +1,17 @@
 """Did the search do it? One recipe, many networks: the rows of docs/evidence.md.
 
     python -m benchmarks.evidence list
-    python -m benchmarks.evidence run ROW [ROW ...] --data data/ --work runs/evidence [--latency-table FILE]
+    python -m benchmarks.evidence run ROW [ROW ...] --data data/ --work runs/evidence --tables runs/latency
     python -m benchmarks.evidence sizes --work runs/evidence
     python -m benchmarks.evidence supernet search-0 --data data/ --work runs/evidence
     python -m benchmarks.evidence table --work runs/evidence
 
 `run` trains rows with search/configs/proxy.toml, on one thread, one after the other; a row that is there already is
-left alone, so several processes can share the work, and a killed one goes on. Rows of searched cells run their search
-first (search/configs/search-s.toml with what the row changes). Every row leaves ROW/row.json. `sizes` then measures
-all networks in one run of one process, their rounds interleaved. `table` prints Markdown and writes rows.json, of which
+left alone, so several processes can share the work, and a killed one goes on. Every network is as wide as the budget
+allows: cells have C = 16, 32 or 48, by the latency tables of those three macros, which are measured first if TABLES/
+lacks them; networks by hand are scaled until they take as long. Rows of searched cells run their search first
+(search/configs/search-s.toml with what the row changes). Every row leaves ROW/row.json. `sizes` then measures all
+networks in one run of one process, their rounds interleaved. `table` prints Markdown and writes rows.json, of which
 benchmarks/evidence.json is the copy behind docs/evidence.md.
 """
 
@@ -28,26 +30,27 @@ from typing import Any
 import numpy as np
 import torch
 
+from autoreid_deploy.errors import InputError
 from benchmarks import handmade
 from search import checkpoint
 from search.commands.run import make_searcher
 from search.complexity import Complexity, measure
 from search.config import RunConfig, load_config
 from search.data import list_crops, load_crops
-from search.evolution import RACE, evolve
 from search.genotype import Genotype, load_genotype, random_genotype, save_genotype
-from search.latency import LatencyTable, load_table, predict
+from search.latency import LatencyTable, load_table, profile, save_table, widest
 from search.memory import keep_freed_memory
 from search.network import Network, NetworkConfig
-from search.race import short_training
+from search.race import Ledger, Race, race
 from search.report import write_report
 from search.search_config import SearchConfig
 from search.searcher import Searcher
 from search.stopwatch import Probe, embedding_probe, medians_ms, network_probe
+from search.supernet import initial_alphas
 from search.trainer import Trainer
 
 CONFIGS = Path("search/configs")
-SEARCH_SEEDS, TRAINING_SEEDS, RANDOM_CELLS = 3, 2, 8
+SEARCH_SEEDS, TRAINING_SEEDS, RANDOM_CELLS = 3, 2, 12
 # What a search does otherwise; the rest of it stays as search-s.toml says.
 ABLATIONS: dict[str, dict[str, Any]] = {
     "without-part-aware": {"without": ("part_aware",)},
@@ -57,7 +60,10 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "softmax": {"relaxation": "softmax"},
     "no-latency-term": {"latency_weight": 0.0},
 }
-RACE_EPOCHS = 2
+WIDTHS = (16, 32, 48)  # AVX-512 computes 16 channels at a time, so C = 24 takes as long as 32
+SEARCH_BUDGET = (
+    0.46  # ms that the macro of the search may take, C = 24: what published cells take there, and 8 %
+)
 _FIGURES = ("rank1", "parameters", "macs", "ms1", "ms8", "search_minutes", "training_minutes")
 HAND_RANGE = (0.03, 1.0)  # widths within which a network by hand is matched
 HANDS = ("latency", "parameters")  # what a network by hand has in common with the searched ones
@@ -73,7 +79,8 @@ class Row:
         seed: of the training.
         draw: seed of the search or of the random cells.
         hand: name of a network by hand, and what it is matched by.
-        derive: how a search's cells are chosen.
+        derive: how a search's cells are chosen: `weight`, `race`, or `race-blind`, which begins with random cells
+            instead of the alphas' and shows what those are worth.
         changes: what its search does otherwise.
     """
 
@@ -92,6 +99,10 @@ def rows() -> dict[str, Row]:
     for derive in ("weight", "race"):
         for s, t in product(range(SEARCH_SEEDS), range(TRAINING_SEEDS)):
             found[f"{derive}-{s}-{t}"] = Row(f"searched, by {derive}", "search", t, s, derive=derive)
+    found["race-blind-0"] = Row("race without alphas", "search", derive="race-blind")
+    found["race-without-part-aware-0"] = Row(
+        "race without part_aware", "search", derive="race", changes=ABLATIONS["without-part-aware"]
+    )
     found |= {f"random-{i}": Row("random", "random", draw=i) for i in range(RANDOM_CELLS)}
     found |= {f"published-{t}": Row("published", "auto_reid_2019", t) for t in range(TRAINING_SEEDS)}
     for name, match in product(handmade.NAMES, HANDS):
@@ -108,25 +119,36 @@ class Bench:
     Attributes:
         data: folder with market/.
         work: a folder a row.
-        table: measured latencies of the proxy's macro.
-        budget: ms that cells may take, as the table predicts it.
+        tables: measured latencies, a macro each, by its C.
+        budget: ms that a network may take, as the tables predict it.
     """
 
     data: Path
     work: Path
-    table: LatencyTable
+    tables: dict[int, LatencyTable]
     budget: float
 
     @property
     def proxy(self) -> RunConfig:
-        """The recipe of every row."""
+        """The recipe of every row; its width is that of the search."""
         return load_config(CONFIGS / "proxy.toml")
+
+    @property
+    def search_table(self) -> LatencyTable:
+        """The latencies of the search's own macro."""
+        return self.tables[self.proxy.network.channels]
+
+    def macro(self, genotype: Genotype) -> NetworkConfig | None:
+        """The widest in which cells are within the budget."""
+        return widest([self.tables[c] for c in WIDTHS], genotype, self.budget)
 
     def search(self, row: Row) -> SearchConfig:
         """The search behind a row; searches that differ in nothing share a folder by their name."""
         told = SearchConfig.load(CONFIGS / "search-s.toml")
-        what = row.group.removeprefix("ablation: ") if row.changes else "search"
-        how = replace(told.search, latency_budget=self.budget, **row.changes)
+        what = "search"
+        if row.changes:
+            what = next(name for name, changes in ABLATIONS.items() if changes == row.changes)
+        how = replace(told.search, latency_budget=SEARCH_BUDGET, **row.changes)
         seeded = replace(told.recipe, seed=row.draw)
         return replace(told, name=f"{what}-{row.draw}", recipe=seeded, search=how)
 
@@ -138,7 +160,7 @@ class Bench:
         done = folder / f"{row.derive}.json"
         clock = Clock(folder / "minutes.json")
         if not done.exists():
-            searcher = make_searcher(told, CONFIGS, self.data, self.table, folder, torch.device("cpu"))
+            searcher = make_searcher(told, CONFIGS, self.data, self.search_table, folder, torch.device("cpu"))
             if searcher.checkpoint_path.exists():
                 searcher.restore(checkpoint.load(searcher.checkpoint_path, checkpoint.SEARCH))
             with clock.running("search"):
@@ -146,7 +168,7 @@ class Bench:
                     raise SystemExit("stopped; run the same command again to go on")
             write_report(searcher.state(), folder)
             with clock.running(row.derive):
-                save_genotype(derive_cells(searcher, row.derive), done)
+                save_genotype(derive_cells(searcher, row.derive, self), done)
         return load_genotype(done), clock.minutes("search") + clock.minutes(row.derive)
 
     def cells(self, row: Row) -> tuple[Genotype, float]:
@@ -155,7 +177,7 @@ class Bench:
             return self.searched(row)
         if row.cells == "random":
             rng = np.random.default_rng([row.draw, 6])
-            fits = lambda genotype: predict(self.table, genotype) <= self.budget  # noqa: E731
+            fits = lambda genotype: self.macro(genotype) is not None  # noqa: E731
             return random_genotype(rng, f"random-{row.draw}", fits), 0.0
         return load_genotype(row.cells), 0.0
 
@@ -169,7 +191,12 @@ class Bench:
         genotype, width = None, 0.0
         if row.hand is None:
             genotype, found["search_minutes"] = self.cells(row)
-            found["genotype"] = genotype.to_dict()
+            network = self.macro(genotype)
+            if network is None:
+                raise InputError(
+                    f"{name}: its cells take more than {self.budget} ms even at C = {min(WIDTHS)}"
+                )
+            found |= {"genotype": genotype.to_dict(), "channels": network.channels}
         else:
             width = hand_width(*row.hand, self)
             found |= {"hand": row.hand[0], "width": width, "search_minutes": 0.0}
@@ -192,7 +219,9 @@ class Bench:
         proxy = self.proxy
         size = (proxy.network.height, proxy.network.width)
         train, val = (load_crops(list_crops(s, self.data, CONFIGS), size) for s in (proxy.train, proxy.val))
-        named = replace(proxy, name=folder.name, recipe=replace(proxy.recipe, seed=row.seed))
+        network = (genotype and self.macro(genotype)) or proxy.network
+        recipe = replace(proxy.recipe, seed=row.seed)
+        named = replace(proxy, name=folder.name, network=network, recipe=recipe)
         told: dict[str, Any] = {
             "config": named,
             "genotype": genotype,
@@ -218,8 +247,8 @@ class HandTrainer(Trainer):
 
 def sizes(row: Row, genotype: Genotype | None, width: float, bench: Bench) -> dict[str, Any]:
     """Parameters and multiply-accumulates, without the classifier."""
-    if genotype is not None:
-        size = measure(genotype, bench.proxy.network)
+    if genotype is not None and (network := bench.macro(genotype)) is not None:
+        size = measure(genotype, network)
     else:
         assert row.hand is not None
         size = hand_size(row.hand[0], width, bench)
@@ -259,26 +288,24 @@ def write(plain: dict[str, Any], path: Path) -> None:
     temporary.replace(path)
 
 
-def derive_cells(searcher: Searcher, how: str) -> Genotype:
-    """Cells by softmax weight, or by evolution over short trainings that starts from the alphas."""
+def derive_cells(searcher: Searcher, how: str, bench: Bench) -> Genotype:
+    """Cells by softmax weight, or by a race that starts from the alphas or from nothing."""
     if how == "weight":
         return searcher.derived()
-    score = short_training(searcher.config, searcher.train, searcher.val, RACE_EPOCHS, searcher.device)
-    seed = searcher.config.recipe.seed
-    best = evolve(
-        searcher.op_weights(),
-        score,
-        replace(RACE, seed=seed),
-        searcher.name,
-        accept=searcher.fits,
-        first=(searcher.derived(),),
-        tick=lambda: print(f"{searcher.name}: one more short training done", flush=True),
+    settings = Race()
+    seeded = replace(settings, heats=replace(settings.heats, seed=searcher.config.recipe.seed))
+    searcher.config = replace(
+        searcher.config, search=replace(searcher.config.search, latency_budget=bench.budget)
     )
-    write(
-        {"scores": [{"mAP": s.fitness, "genotype": s.genotype.to_dict()} for s in best]},
-        searcher.folder / "race-scores.json",
-    )
-    return best[0].genotype
+    if how == "race-blind":
+        searcher.alphas.load_state_dict(initial_alphas().state_dict())
+    return race(
+        searcher,
+        seeded,
+        Ledger(searcher.folder / f"{how}-scores.json"),
+        [bench.tables[c] for c in WIDTHS],
+        tick=lambda: print(f"{searcher.name}: one more training done", flush=True),
+    )[0].genotype
 
 
 def hand_width(name: str, match: str, bench: Bench) -> float:
@@ -296,7 +323,8 @@ def hand_width(name: str, match: str, bench: Bench) -> float:
         def figure(width: float) -> float:
             return float(hand_size(name, width, bench).parameters)
 
-        target = float(measure(load_genotype("auto_reid_2019"), network).parameters)
+        published = load_genotype("auto_reid_2019")
+        target = float(measure(published, bench.macro(published) or network).parameters)
     return handmade.match(figure, target, *HAND_RANGE)
 
 
@@ -311,7 +339,8 @@ def probe_of(row: dict[str, Any], network: NetworkConfig, batch: int) -> Probe:
         return embedding_probe(
             lambda: handmade.network(row["hand"], row["width"], network.dim, people=1), network, batch
         )
-    return network_probe(Genotype.from_dict(row["genotype"]), network, batch)
+    wide = replace(network, channels=row["channels"])
+    return network_probe(Genotype.from_dict(row["genotype"]), wide, batch)
 
 
 def time_rows(bench: Bench) -> None:
@@ -363,12 +392,12 @@ def supernet_scores(bench: Bench, search: str) -> str:
     folder = bench.work / search
     state = checkpoint.load(folder / "last.pt", checkpoint.SEARCH)
     told = SearchConfig.from_dict(state["config"])
-    searcher = make_searcher(told, CONFIGS, bench.data, bench.table, folder, torch.device("cpu"))
+    searcher = make_searcher(told, CONFIGS, bench.data, bench.search_table, folder, torch.device("cpu"))
     searcher.restore(state)
     cells = {
         name: row
         for name, row in finished(bench.work).items()
-        if row["seed"] == 0 and "genotype" in row and not row["group"].startswith("ablation")
+        if row["seed"] == 0 and "genotype" in row and "ablation" not in row["group"]
     }
     alone = [row["mAP"] for row in cells.values()]
     shared = [searcher.scorer.genotype(Genotype.from_dict(row["genotype"])).mAP for row in cells.values()]
@@ -385,6 +414,18 @@ def kendall_tau(a: Sequence[float], b: Sequence[float]) -> float:
     return sum(float(np.sign((a[i] - a[j]) * (b[i] - b[j]))) for i, j in pairs) / len(pairs)
 
 
+def latency_tables(network: NetworkConfig, folder: Path) -> dict[int, LatencyTable]:
+    """The tables of all widths in a folder; those that are missing are measured."""
+    found = {}
+    folder.mkdir(parents=True, exist_ok=True)
+    for channels in sorted({*WIDTHS, network.channels}):
+        path, wide = folder / f"latency-{channels}.json", replace(network, channels=channels)
+        if not path.exists():
+            save_table(profile(wide), path)
+        found[channels] = load_table(path, wide)
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -393,8 +434,8 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="ROW")
     parser.add_argument("--data", type=Path, default=Path("data"))
     parser.add_argument("--work", type=Path, default=Path("runs/evidence"))
-    parser.add_argument("--latency-table", type=Path, default=Path("latency.json"))
-    parser.add_argument("--budget", type=float, default=0.6, help="ms that cells may take (0.6)")
+    parser.add_argument("--tables", type=Path, default=Path("runs/latency"), help="folder of latency-C.json")
+    parser.add_argument("--budget", type=float, default=0.65, help="ms that a network may take (0.65)")
     args = parser.parse_intermixed_args()
     every = rows()
     if args.what == "list":
@@ -408,7 +449,7 @@ def main() -> None:
     keep_freed_memory()
     torch.set_num_threads(1)
     network = load_config(CONFIGS / "proxy.toml").network
-    bench = Bench(args.data, args.work, load_table(args.latency_table, network), args.budget)
+    bench = Bench(args.data, args.work, latency_tables(network, args.tables), args.budget)
     if args.what == "sizes":
         time_rows(bench)
         return

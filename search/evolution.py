@@ -59,10 +59,6 @@ class Evolution:
         return self.population + self.children
 
 
-EVOLUTION = Evolution()  # over a supernet, where a score is a second or two
-RACE = Evolution(population=5, children=8, tournament=3)  # over short trainings, where it is a minute
-
-
 def evolve(
     weights: Weights,
     score: Callable[[Genotype], float],

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import date
 from functools import cached_property, partial
@@ -186,6 +186,23 @@ def predict(table: LatencyTable, genotype: Genotype) -> float:
             for edge in node:
                 total += table.costs[kind].item(ALL_EDGES.index((edge.source, target)), OPS.index(edge.op))
     return total
+
+
+def widest(tables: Sequence[LatencyTable], genotype: Genotype, budget_ms: float) -> NetworkConfig | None:
+    """The widest of several macros in which cells stay within a budget: width is part of the space.
+
+    Wider is not always slower: ONNX Runtime computes 8 or 16 channels at a time, whatever the processor has.
+
+    Args:
+        tables: one a macro.
+        genotype: the cells.
+        budget_ms: what a call may take.
+
+    Returns:
+        None where no macro is narrow enough.
+    """
+    fitting = [table.network for table in tables if predict(table, genotype) <= budget_ms]
+    return max(fitting, key=lambda network: network.channels, default=None)
 
 
 def edge_costs(table: LatencyTable) -> dict[str, NDArray[np.float64]]:

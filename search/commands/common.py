@@ -56,18 +56,37 @@ def run_options(f: F) -> F:
 
 def latency_options(f: F) -> F:
     """`--latency-table FILE` and `--latency-budget MS`."""
-    f = click.option(
+    return _budget_option(_table_option(multiple=False)(f))
+
+
+def latencies_options(f: F) -> F:
+    """`--latency-table FILE`, as often as there are macros to choose from, and `--latency-budget MS`."""
+    return _budget_option(_table_option(multiple=True)(f))
+
+
+def _budget_option(f: F) -> F:
+    return click.option(
         "--latency-budget",
         type=click.FloatRange(min=0, min_open=True),
         metavar="MS",
         help="What the network may take; needs a table.",
     )(f)
+
+
+def _table_option(*, multiple: bool) -> Callable[[F], F]:
+    again = (
+        "; several for `race`, one a width: cells run in the widest that the budget allows"
+        if multiple
+        else ""
+    )
     return click.option(
         "--latency-table",
+        "latency_tables" if multiple else "latency_table",
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help="Table of `python -m search profile`.",
-    )(f)
+        multiple=multiple,
+        help=f"Table of `python -m search profile`{again}.",
+    )
 
 
 def read_table(path: Path | None, config: RunConfig, budget: float) -> LatencyTable | None:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from search.commands.common import data_option, latency_options, read_table
+from search.commands.common import data_option, latencies_options, read_table
 
 if TYPE_CHECKING:
     from search.genotype import Genotype
+    from search.latency import LatencyTable
     from search.searcher import Searcher
 
 METHODS = ("weight", "perturb", "evolve", "race")
@@ -23,7 +24,9 @@ Examples:
   python -m search derive runs/search-s --data data/ -o found.json
   python -m search derive runs/search-s --data data/ --derive perturb -o found.json
   python -m search derive runs/search-s --data data/ --derive evolve --children 96 -o found.json
-  python -m search derive runs/search-s --data data/ --derive race --children 8 -o found.json"""
+  python -m search derive runs/search-s --data data/ --derive race --children 8 -o found.json
+  python -m search derive runs/search-s --data data/ --derive race --latency-budget 0.6 \\
+    --latency-table latency-32.json --latency-table latency-48.json"""
 )
 @click.argument("folder", type=click.Path(path_type=Path))
 @data_option
@@ -34,17 +37,17 @@ Examples:
     default="weight",
     show_default=True,
     help="By softmax weight, by what a removal costs, or by evolution: over the trained supernet (evolve) or over "
-    "short trainings (race).",
+    "short trainings (race), which goes on where it was stopped.",
 )
 @click.option(
     "-o", "--out", type=click.Path(path_type=Path), help="Genotype file.  [default: FOLDER/METHOD.json]"
 )
-@click.option("--children", type=click.IntRange(min=0), help="Cells that evolve.  [default: 48; race: 8]")
+@click.option("--children", type=click.IntRange(min=0), help="Cells that evolve.  [default: 48; race: 12]")
 @click.option(
     "--race-epochs", type=click.IntRange(min=1), default=2, show_default=True, help="Of a short training."
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all draws.")
-@latency_options
+@latencies_options
 def derive(
     folder: Path,
     data: Path,
@@ -53,17 +56,26 @@ def derive(
     children: int | None,
     race_epochs: int,
     seed: int,
-    latency_table: Path | None,
+    latency_tables: tuple[Path, ...],
     latency_budget: float | None,
 ) -> None:
     """Derive a pair of cells from the search in FOLDER and score it in the supernet."""
     from search.drawing import draw_cells
     from search.genotype import save_genotype
-    from search.latency import predict
+    from search.latency import load_table, predict
 
-    searcher = _restore(folder, data, latency_table, latency_budget)
-    found = _found(searcher, method, children, race_epochs, seed)
+    if method != "race" and len(latency_tables) > 1:
+        raise click.UsageError(f"--derive {method} takes one --latency-table: that of the search's macro")
+    one = latency_tables[0] if method != "race" and latency_tables else None
+    searcher = _restore(folder, data, one, latency_budget)
+    if latency_budget and searcher.table is None and not latency_tables:
+        read_table(None, searcher.config, latency_budget)
     out = out or folder / f"{method}.json"
+    if method == "race":
+        tables = [load_table(path) for path in latency_tables]
+        found = _raced(searcher, tables, children, race_epochs, seed)
+    else:
+        found = _found(searcher, method, children, seed)
     scored = searcher.scorer.genotype(found)
     save_genotype(found, out)
     draw_cells(found, out.with_suffix(".png"))
@@ -87,21 +99,19 @@ def _restore(folder: Path, data: Path, table_path: Path | None, budget: float | 
     searcher = make_searcher(told, Path(), data, table, folder, choose_device("auto"))
     searcher.restore(state)
     # Another budget than the search's is a question about its result, not another search.
-    if budget is not None or table_path is not None:
-        limit = told.search.latency_budget if budget is None else budget
-        if table_path is not None or searcher.table is None:
-            searcher.table = read_table(table_path, told, limit)
-        searcher.config = replace(told, search=replace(told.search, latency_budget=limit))
+    if table_path is not None:
+        searcher.table = read_table(table_path, told, 0.0)
+    if budget is not None:
+        searcher.config = replace(told, search=replace(told.search, latency_budget=budget))
     return searcher
 
 
-def _found(searcher: Searcher, method: str, children: int | None, race_epochs: int, seed: int) -> Genotype:
+def _found(searcher: Searcher, method: str, children: int | None, seed: int) -> Genotype:
     import numpy as np
 
     from search import derive as rules
     from search import monitor
-    from search.evolution import EVOLUTION, RACE, evolve
-    from search.race import short_training
+    from search.evolution import Evolution, evolve
 
     name, weights = searcher.name, searcher.op_weights()
     if method == "weight":
@@ -111,15 +121,12 @@ def _found(searcher: Searcher, method: str, children: int | None, race_epochs: i
             rng = np.random.default_rng([seed, 5])
             found = rules.perturb(weights, searcher.mixture_score(), rng, name, tick=bar.update)
         return searcher.fit(found)
-    score, how = (lambda genotype: searcher.scorer.genotype(genotype).mAP), EVOLUTION
-    if method == "race":
-        score = short_training(searcher.config, searcher.train, searcher.val, race_epochs, searcher.device)
-        how = RACE
-    how = replace(how, seed=seed, children=how.children if children is None else children)
+    how = Evolution(seed=seed)
+    how = replace(how, children=how.children if children is None else children)
     with monitor.progress(how.scores, 0, "score", method) as bar:
         best = evolve(
             weights,
-            score,
+            lambda genotype: searcher.scorer.genotype(genotype).mAP,
             how,
             name,
             accept=searcher.fits,
@@ -127,3 +134,18 @@ def _found(searcher: Searcher, method: str, children: int | None, race_epochs: i
             tick=bar.update,
         )
     return best[0].genotype
+
+
+def _raced(
+    searcher: Searcher, tables: list[LatencyTable], children: int | None, epochs: int, seed: int
+) -> Genotype:
+    from search import monitor
+    from search.race import Ledger, Race, race
+
+    how = Race(epochs=epochs)
+    wanted = how.heats.children if children is None else children
+    how = replace(how, heats=replace(how.heats, seed=seed, children=wanted))
+    with monitor.progress(how.scores, 0, "training", "race") as bar:
+        winner = race(searcher, how, Ledger(searcher.folder / "race-scores.json"), tables, bar.update)[0]
+    click.echo(f"mAP {100 * winner.fitness:.1f} % in the final, with channels = {winner.network.channels}\n")
+    return winner.genotype
