@@ -7,14 +7,15 @@ SQLite lets one writer in at a time; another waits `BUSY_SECONDS` and then gives
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from autoreid_deploy.errors import GalleryError
 
 FILE = "gallery.db"
-SCHEMA = 1
+SCHEMA = 2
 BUSY_SECONDS = 5.0
 DAMAGED = "the index is damaged; move its folder away and build it anew with: reid-index build FOLDER"
 _APPLICATION = int.from_bytes(b"ARID", "big")
@@ -26,11 +27,36 @@ _TABLES = (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         path TEXT NOT NULL UNIQUE,
         pid TEXT, camid TEXT, time REAL, tracklet TEXT,
-        size INTEGER, mtime_ns INTEGER, digest TEXT,
-        embedding BLOB NOT NULL)""",
+        size INTEGER, mtime_ns INTEGER, digest TEXT)""",
     "CREATE INDEX crop_pid ON crop (pid)",
     "CREATE INDEX crop_camid ON crop (camid)",
+    "CREATE INDEX crop_time ON crop (time)",
+    "CREATE INDEX crop_tracklet ON crop (tracklet)",
     "CREATE INDEX crop_digest ON crop (digest)",
+    # Apart from what is known about a crop, so that a filter does not read past embeddings.
+    "CREATE TABLE embedding (id INTEGER PRIMARY KEY, row BLOB NOT NULL, crc INTEGER NOT NULL)",
+    # What indexes still hold and readers still remember.
+    "CREATE TABLE tombstone (seq INTEGER PRIMARY KEY AUTOINCREMENT, id INTEGER NOT NULL)",
+    """CREATE TRIGGER crop_gone AFTER DELETE ON crop BEGIN
+        DELETE FROM embedding WHERE id = OLD.id;
+        INSERT INTO tombstone (id) VALUES (OLD.id);
+    END""",
+    """CREATE TABLE generation (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        sha256 TEXT NOT NULL, last_id INTEGER NOT NULL, crops INTEGER NOT NULL,
+        tuning TEXT NOT NULL, seconds REAL NOT NULL, created REAL NOT NULL)""",
+    "CREATE TABLE audit (seq INTEGER PRIMARY KEY AUTOINCREMENT, time REAL NOT NULL, line TEXT NOT NULL)",
+)
+# From schema 1, whose rows lay beside what is known about a crop.
+_FROM_1 = (
+    "DROP INDEX crop_pid",
+    "DROP INDEX crop_camid",
+    "DROP INDEX crop_digest",
+    "ALTER TABLE crop RENAME TO old",
+    *_TABLES[1:],
+    "INSERT INTO embedding SELECT id, embedding, crc32(embedding) FROM old",
+    "INSERT INTO crop SELECT id, path, pid, camid, time, tracklet, size, mtime_ns, digest FROM old",
+    "DROP TABLE old",
 )
 
 
@@ -52,6 +78,10 @@ class Database:
             self._connection = sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
             # A path is bytes to the system and need not be UTF-8: this is the way back from `path_value`.
             self._connection.text_factory = os.fsdecode
+            self._connection.create_function("crc32", 1, zlib.crc32, deterministic=True)
+            # REPLACE runs the trigger of what it replaces, and what is deleted is written over with zeros.
+            self._connection.execute("PRAGMA recursive_triggers = ON")
+            self._connection.execute("PRAGMA secure_delete = ON")
 
     @classmethod
     def create(cls, folder: Path, meta: Mapping[str, str]) -> "Database":
@@ -133,10 +163,20 @@ class Database:
                 f"{self.folder}: the index has schema {schema}, this version reads up to {SCHEMA}; "
                 "upgrade with: pip install -U autoreid-deploy"
             )
+        if schema < SCHEMA:
+            self._upgrade()
         with self.plain_errors():
             self.run("PRAGMA synchronous = FULL")  # the default, but not in every build of SQLite
         with contextlib.suppress(sqlite3.OperationalError):
             self.run("PRAGMA journal_mode = WAL")  # for a creation that was killed between its two steps
+
+    def _upgrade(self) -> None:
+        """Bring a file of schema 1 to this one, in one transaction."""
+        with self.write():
+            if self.scalar("PRAGMA user_version") < SCHEMA:  # nobody else did it meanwhile
+                for statement in _FROM_1:
+                    self.run(statement)
+                self.run(f"PRAGMA user_version = {SCHEMA}")
 
     def close(self) -> None:
         """Close the file; the last one to do so folds the log into it."""
@@ -145,6 +185,10 @@ class Database:
     def run(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
         """Run one statement."""
         return self._connection.execute(statement, values)
+
+    def run_many(self, statement: str, values: Iterable[Sequence[Any]]) -> None:
+        """Run one statement for each line of values."""
+        self._connection.executemany(statement, values)
 
     def scalar(self, statement: str, values: Sequence[Any] = ()) -> Any:
         """Run a query for one value."""

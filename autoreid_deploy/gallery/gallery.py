@@ -1,6 +1,6 @@
 """The front of a gallery: a container of records that answers "who looks like this?"."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from autoreid_deploy.errors import InputError, ModelMismatchError
-from autoreid_deploy.gallery.database import SCHEMA, Database, Version
-from autoreid_deploy.gallery.index import ExactIndex
+from autoreid_deploy.gallery.database import SCHEMA, Database
+from autoreid_deploy.gallery.filters import Filter
+from autoreid_deploy.gallery.view import View
 from autoreid_deploy.gallery.store import Stamp, Store, Stored
 from autoreid_deploy.records import DISTRACTOR, JUNK, Record
 
@@ -86,8 +87,7 @@ class Gallery:
         self.model = store.meta.model
         self.model_id = store.meta.model_id
         self.dim = store.meta.dim
-        self._index: ExactIndex | None = None
-        self._version: Version | None = None
+        self._view = View(store)
 
     @classmethod
     def create(cls, folder: str | Path, *, model_id: str, dim: int, model: str = "") -> "Gallery":
@@ -153,7 +153,7 @@ class Gallery:
 
     def close(self) -> None:
         """Close the store and drop the index."""
-        self._index = None
+        self._view = View(self.store)
         self.store.close()
 
     def add(
@@ -198,14 +198,14 @@ class Gallery:
         return self.store.delete(paths=map(Path, paths), ids=ids, pids=pids)
 
     def query(
-        self, embeddings: ArrayLike, k: int = 10, *, camids: Collection[str] | None = None
+        self, embeddings: ArrayLike, k: int = 10, *, where: Filter | None = None
     ) -> list[list[Hit]]:
         """Find the crops that look most like each query. Exact, with and without a filter.
 
         Args:
             embeddings: (Q, D) or (D,), any length but 0.
             k: how many hits a query; a smaller gallery gives fewer.
-            camids: search only what these cameras saw; None means all crops, also those without a camera.
+            where: search only the crops that pass, such as `camera("3") & since("2026-11-01")`.
 
         Returns:
             Q lists of hits, closest first.
@@ -219,8 +219,8 @@ class Gallery:
         queries = self._unit_rows(embeddings)
         # One state of the store for the search and for its records, whatever others write meanwhile.
         with self.store.snapshot() as version:
-            among = None if camids is None else self.store.having(camids)
-            distances, ids = self._refreshed(version).search(queries, k, among)
+            self._view.follow(version)
+            distances, ids = self._view.search(queries, k, self._passing(where))
             rows = {row.id: row.record for row in self.store.stored(np.unique(ids))}
         return [
             [Hit(rank, id, distance, rows[id]) for rank, (id, distance) in enumerate(pairs, 1)]
@@ -229,13 +229,12 @@ class Gallery:
             )
         ]
 
-    def _refreshed(self, version: Version) -> ExactIndex:
-        if self._index is None or version != self._version:
-            ids, rows = self.store.embeddings()
-            # 16 bits took a little of the length: scale back, so that a crop's distance to itself is 0.
-            self._index = ExactIndex(ids, rows / np.linalg.norm(rows, axis=1, keepdims=True))
-            self._version = version
-        return self._index
+    def _passing(self, where: Filter | None) -> tuple[object, NDArray[np.int64]] | None:
+        if where is None:
+            return None
+        if self._view.remembers(where):
+            return where, np.empty(0, np.int64)
+        return where, self.store.ids_where(*where.sql())
 
     def _unit_rows(self, embeddings: ArrayLike) -> NDArray[np.float32]:
         """Check embeddings and scale them to unit length, as (N, D) float32."""

@@ -4,9 +4,11 @@ Every method is one transaction unless it runs inside `with store.write():`, whi
 """
 
 import contextlib
+import json
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,8 @@ from autoreid_deploy.records import Record
 
 _COLUMNS = "path, pid, camid, time, tracklet, size, mtime_ns, digest"
 _VALUES = "CAST(? AS TEXT), ?, ?, ?, ?, ?, ?, ?"
+_BLOCK = 8192
+_LAST = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,29 @@ class Meta:
     model_id: str
     model: str
     dim: int
+    created: float
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A generation as SQLite knows it.
+
+    Attributes:
+        number: of its file.
+        sha256: of the file's head.
+        last_id: rows above it are not in the file.
+        crops: how many are.
+        tuning: what `Tuning.to_dict` gives.
+        seconds: that the build took.
+        created: seconds since the epoch.
+    """
+
+    number: int
+    sha256: str
+    last_id: int
+    crops: int
+    tuning: dict[str, Any]
+    seconds: float
     created: float
 
 
@@ -128,22 +155,44 @@ class Store:
             rows: (N, D) unit rows.
             stamps: N stamps.
         """
-        insert = f"INSERT OR REPLACE INTO crop ({_COLUMNS}, embedding) VALUES ({_VALUES}, ?)"
-        blobs = (row.tobytes() for row in rows.astype("<f2"))
+        blobs = [row.tobytes() for row in rows.astype("<f2")]
         with self.write():
-            return [
-                int(self._database.run(insert, (*_values(record, stamp), blob)).lastrowid or 0)
-                for record, stamp, blob in zip(records, stamps, blobs, strict=True)
-            ]
+            ids = self._new_ids(len(records))
+            # Rows first: a path that comes twice replaces itself, and then takes its row along.
+            self._database.run_many(
+                "INSERT INTO embedding VALUES (?, ?, ?)",
+                ((id, blob, zlib.crc32(blob)) for id, blob in zip(ids, blobs, strict=True)),
+            )
+            self._database.run_many(
+                f"INSERT OR REPLACE INTO crop (id, {_COLUMNS}) VALUES (?, {_VALUES})",
+                ((id, *_values(*pair)) for id, pair in zip(ids, zip(records, stamps, strict=True), strict=True)),
+            )
+        return list(ids)
+
+    def _new_ids(self, count: int) -> range:
+        first = 1 + self.last_id()
+        return range(first, first + count)
+
+    def last_id(self) -> int:
+        """The largest id that was ever given."""
+        with self._database.plain_errors():
+            found = self._database.run("SELECT seq FROM sqlite_sequence WHERE name = 'crop'").fetchone()
+        return int(found[0]) if found else 0
 
     def copy(self, record: Record, stamp: Stamp) -> bool:
         """Insert a crop with the embedding of one that has the same content; say whether there was one."""
-        insert = (
-            f"INSERT OR REPLACE INTO crop ({_COLUMNS}, embedding) "
-            f"SELECT {_VALUES}, embedding FROM crop WHERE digest = ? LIMIT 1"
-        )
         with self.write():
-            return self._database.run(insert, (*_values(record, stamp), stamp.digest)).rowcount > 0
+            found = self._database.run("SELECT id FROM crop WHERE digest = ? LIMIT 1", (stamp.digest,)).fetchone()
+            if found is None:
+                return False
+            [id] = self._new_ids(1)
+            self._database.run(
+                "INSERT INTO embedding SELECT ?, row, crc FROM embedding WHERE id = ?", (id, found[0])
+            )
+            self._database.run(
+                f"INSERT OR REPLACE INTO crop (id, {_COLUMNS}) VALUES (?, {_VALUES})", (id, *_values(record, stamp))
+            )
+            return True
 
     def update(self, id: int, record: Record, stamp: Stamp) -> None:
         """Change what is known about a crop and its file, not its embedding."""
@@ -154,7 +203,7 @@ class Store:
     def delete(self, *, paths: Iterable[Path] = (), ids: Iterable[int] = (), pids: Iterable[str] = ()) -> int:
         """Delete crops by path (a folder means all below it), id or person; returns how many there were."""
         with self.write():
-            before = self._database.changes()
+            before = self.count()
             for path in map(path_value, paths):
                 # All that lies below a folder comes between "folder/" and the character after the slash.
                 folder = path.rstrip(_SLASH) + _SLASH
@@ -167,7 +216,7 @@ class Store:
                 self._database.run("DELETE FROM crop WHERE id = ?", (int(id),))
             for pid in pids:
                 self._database.run("DELETE FROM crop WHERE pid = ?", (pid,))
-            return self._database.changes() - before
+            return before - self.count()
 
     def stored(self, ids: Iterable[int] | None = None) -> Iterator[Stored]:
         """Read rows without their embeddings: all of them in order of id, or the given ones."""
@@ -188,32 +237,109 @@ class Store:
         return Stored(id, Record(Path(path), pid, camid, moment, tracklet), stamp)
 
     def embeddings(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Read all rows in order of id.
+        """Read all rows in order of id; see `rows`."""
+        ids, rows = self.rows()
+        return ids, rows.astype(np.float32)
+
+    def rows(
+        self, after: int = 0, until: int = _LAST, tick: Callable[[int], object] = lambda count: None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
+        """Read rows in order of id.
+
+        Args:
+            after: ids above this one.
+            until: and not above this one.
+            tick: called with how many rows were read.
 
         Returns:
             (G,) ids and (G, D) rows, unit but for the rounding to 16 bits.
 
         Raises:
-            GalleryError: a row's length is wrong or it is not a unit row: the file is damaged.
+            GalleryError: a row was changed since it was written, or it is not a unit row: the file is damaged.
         """
-        dim = self.meta.dim
+        size = 2 * self.meta.dim
+        ids, blobs = [], []
         with self._database.plain_errors():
-            pairs = self._database.run("SELECT id, embedding FROM crop ORDER BY id").fetchall()
-        if not all(isinstance(row, bytes) and len(row) == 2 * dim for _, row in pairs):
-            raise self._damaged("an embedding has the wrong length")
-        ids = np.array([id for id, _ in pairs], np.int64)
-        blob = b"".join(row for _, row in pairs)
-        rows = np.frombuffer(blob, "<f2").reshape(len(ids), dim).astype(np.float32)
-        if not np.all(np.abs(np.linalg.norm(rows, axis=1) - 1) < 0.01):
-            raise self._damaged("an embedding is not a unit row")
-        return ids, rows
+            cursor = self._database.run(
+                "SELECT id, row, crc FROM embedding WHERE id > ? AND id <= ? ORDER BY id", (after, until)
+            )
+            while block := cursor.fetchmany(_BLOCK):
+                if not all(isinstance(row, bytes) and len(row) == size for _, row, _ in block):
+                    raise self._damaged("an embedding has the wrong length")
+                if any(zlib.crc32(row) != crc for _, row, crc in block):
+                    raise self._damaged("an embedding was changed since it was written")
+                ids += [id for id, _, _ in block]
+                blobs.append(b"".join([row for _, row, _ in block]))
+                tick(len(block))
+        rows = np.frombuffer(b"".join(blobs), "<f2").reshape(len(ids), self.meta.dim)
+        self._check_lengths(rows)
+        return np.array(ids, np.int64), rows
 
-    def having(self, camids: Iterable[str]) -> NDArray[np.int64]:
-        """List the ids of the crops that these cameras saw, ascending."""
-        wanted = list(camids)
-        query = f"SELECT id FROM crop WHERE camid IN ({', '.join('?' * len(wanted))}) ORDER BY id"
+    def _check_lengths(self, rows: NDArray[np.float16]) -> None:
+        for start in range(0, len(rows), _BLOCK):
+            part = rows[start : start + _BLOCK].astype(np.float32)
+            if not np.all(np.abs(np.einsum("gd,gd->g", part, part) - 1) < 0.02):
+                raise self._damaged("an embedding is not a unit row")
+
+    def ids_where(self, condition: str, values: Sequence[Any] = ()) -> NDArray[np.int64]:
+        """List the ids of the crops for which an SQL condition holds, ascending."""
+        query = f"SELECT id FROM crop WHERE {condition} ORDER BY id"
         with self._database.plain_errors():
-            return np.array([id for (id,) in self._database.run(query, wanted)], np.int64)
+            return np.array([id for (id,) in self._database.run(query, values)], np.int64)
+
+    def tombstones(self, after: int = 0) -> list[tuple[int, int]]:
+        """List (sequence number, id) of what was deleted since a sequence number."""
+        with self._database.plain_errors():
+            return list(self._database.run("SELECT seq, id FROM tombstone WHERE seq > ? ORDER BY seq", (after,)))
+
+    def current(self) -> "Published | None":
+        """The generation that is the current one, if there is any."""
+        query = "SELECT number, sha256, last_id, crops, tuning, seconds, created FROM generation"
+        with self._database.plain_errors():
+            found = self._database.run(f"{query} ORDER BY number DESC LIMIT 1").fetchone()
+        if found is None:
+            return None
+        number, sha256, last_id, crops, tuning, seconds, created = found
+        try:
+            return Published(number, sha256, last_id, crops, json.loads(tuning), seconds, created)
+        except ValueError as error:
+            raise self._damaged("what is told about its index can't be read") from error
+
+    def next_generation(self) -> int:
+        """A number that no generation has or had."""
+        with self._database.plain_errors():
+            found = self._database.run("SELECT seq FROM sqlite_sequence WHERE name = 'generation'").fetchone()
+        return 1 + (int(found[0]) if found else 0)
+
+    def publish(self, generation: "Published", seen: int) -> None:
+        """Make a generation the current one, and forget the tombstones up to the sequence number it has seen."""
+        g = generation
+        values = (g.number, g.sha256, g.last_id, g.crops, json.dumps(g.tuning), g.seconds, g.created)
+        with self.write():
+            self._database.run("DELETE FROM generation")
+            self._database.run("INSERT INTO generation VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+            self._database.run("DELETE FROM tombstone WHERE seq <= ?", (seen,))
+
+    def note(self, line: str) -> None:
+        """Add a line to the audit."""
+        with self.write():
+            self._database.run("INSERT INTO audit (time, line) VALUES (?, ?)", (time.time(), line))
+
+    def audit(self) -> list[tuple[float, str]]:
+        """All lines of the audit: (seconds since the epoch, line)."""
+        with self._database.plain_errors():
+            return list(self._database.run("SELECT time, line FROM audit ORDER BY seq"))
+
+    def told(self, key: str) -> str | None:
+        """What is kept under a key beside the rows."""
+        with self._database.plain_errors():
+            found = self._database.run("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return None if found is None else str(found[0])
+
+    def tell(self, key: str, value: str) -> None:
+        """Keep something under a key."""
+        with self.write():
+            self._database.run("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
     def complaints(self) -> list[str]:
         """Let SQLite check its own file; empty when it is sound."""

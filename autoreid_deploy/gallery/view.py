@@ -1,0 +1,235 @@
+"""What a reader searches: the current generation, and exactly what came and went since it was built."""
+
+import time
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoreid_deploy.gallery import generation as files
+from autoreid_deploy.gallery.database import Version
+from autoreid_deploy.gallery.generation import Damaged, Generation
+from autoreid_deploy.gallery.index import EXACT, Index, Rows16, Tuning, rescore
+from autoreid_deploy.gallery.store import Published, Store
+
+# How long a query may spend on catching up with what another process has written; the rest waits for the next one.
+PATIENCE_SECONDS = 0.02
+_SLICE = 4096
+
+Ids = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+
+class View:
+    """The rows of a store at one state, ready to be searched.
+
+    Args:
+        store: the truth.
+
+    Attributes:
+        published: the generation that is the current one, as SQLite knows it.
+        trouble: why its file is not used, or None; the rows are then read from SQLite.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.published: Published | None = None
+        self.trouble: str | None = None
+        self._version: Version | None = None
+        self._generation: Generation | None = None
+        self._gone: Mask = np.zeros(0, bool)
+        self._delta = Delta(store.meta.dim)
+        self._sequence = 0
+        self._masks: dict[object, list[Mask]] = {}
+
+    def follow(self, version: Version) -> None:
+        """Catch up with the state of the store, inside a snapshot of it.
+
+        What this process has written is seen at once. What others have is, too, unless it is more than can be read in
+        PATIENCE_SECONDS: then rows come in the order of their ids over the next calls, so that a query never waits.
+        """
+        if version == self._version and not (self._generation and self._generation.fault):
+            return
+        before, self._version = self._version, None
+        self._masks.clear()
+        published = self._store.current()
+        undone = before is not None and before[2] != version[2]
+        swapped = (published and published.number) != (self.published and self.published.number)
+        if before is None or undone or swapped or (self._generation and self._generation.fault):
+            self._start(published, reopen=before is None or swapped)
+        mine = before is None or before[1:] != version[1:] or swapped
+        if self._read_new(None if mine else time.monotonic() + PATIENCE_SECONDS):
+            self._version = version
+
+    def _start(self, published: Published | None, *, reopen: bool) -> None:
+        """Begin with a generation and nothing else."""
+        if self._generation is not None and self._generation.fault:
+            self.trouble, self._generation = self._generation.fault, None
+        elif reopen:
+            self.trouble, self._generation = None, None
+            if published is not None:
+                path = self._store.folder / files.FOLDER / files.name_of(published.number)
+                try:
+                    self._generation = files.read(path, published.sha256)
+                    self._generation.check_rows_later()
+                except (Damaged, OSError) as error:
+                    self.trouble = str(error)
+        self.published = published
+        size = len(self._generation.ids) if self._generation else 0
+        self._gone = np.zeros(size, bool)
+        last = published.last_id if published and self._generation else 0
+        self._delta = Delta(self._store.meta.dim, last)
+        self._sequence = 0
+
+    def _read_new(self, deadline: float | None) -> bool:
+        """Read rows and tombstones since the last time; says whether all rows were read."""
+        last, complete = self._store.last_id(), True
+        if deadline is None:
+            self._delta.append(*self._store.rows(self._delta.last_id), last)
+        while self._delta.last_id < last:
+            if deadline is not None and time.monotonic() > deadline:
+                complete = False
+                break
+            until = min(self._delta.last_id + _SLICE, last)
+            self._delta.append(*self._store.rows(self._delta.last_id, until), until)
+        stones = self._store.tombstones(self._sequence)
+        if stones:
+            self._sequence = stones[-1][0]
+            ids = np.array([id for _, id in stones], np.int64)
+            if self._generation is not None:
+                self._gone[_places(self._generation.ids, ids)] = True
+            self._delta.gone[_places(self._delta.ids, ids)] = True
+        return complete
+
+    @property
+    def _parts(self) -> list[tuple[Ids, Index, Mask]]:
+        parts = []
+        if self._generation is not None and len(self._generation.ids):
+            parts.append((self._generation.ids, self._generation.index, self._gone))
+        if len(self._delta.ids):
+            parts.append((self._delta.ids, self._delta.index, self._delta.gone))
+        return parts
+
+    @property
+    def delta(self) -> int:
+        """How many rows are in no generation."""
+        return int((~self._delta.gone).sum())
+
+    @property
+    def gone(self) -> int:
+        """How many rows of the generation were removed."""
+        return int(self._gone.sum())
+
+    def search(
+        self, queries: NDArray[np.float32], k: int, passing: tuple[object, Ids] | None = None
+    ) -> tuple[NDArray[np.float32], Ids]:
+        """Find the nearest rows, closest first, equals in order of their ids.
+
+        Args:
+            queries: (Q, D) unit rows.
+            k: how many; fewer come back where there are fewer.
+            passing: a name by which the choice is remembered, and the ascending ids to choose from; None means all.
+
+        Returns:
+            (Q, min(k, S)) distances in [0, 2] and ids.
+        """
+        distances = [np.empty((len(queries), 0), np.float32)]
+        found = [np.empty((len(queries), 0), np.int64)]
+        for (ids, index, gone), allowed in zip(self._parts, self._allowed(passing), strict=True):
+            all_there = passing is None and not gone.any()
+            at = index.propose(queries, k, None if all_there else allowed)
+            distances.append(rescore(index.rows, queries, at))
+            found.append(ids[at])
+        distance, id = np.concatenate(distances, axis=1), np.concatenate(found, axis=1)
+        order = np.lexsort((id, distance), axis=1)[:, :k]
+        distance, id = np.take_along_axis(distance, order, 1), np.take_along_axis(id, order, 1)
+        there = np.isfinite(distance).sum(axis=1).min(initial=distance.shape[1])
+        return distance[:, :there], id[:, :there]
+
+    def _allowed(self, passing: tuple[object, Ids] | None) -> list[Mask]:
+        if passing is None:
+            return [~gone for _, _, gone in self._parts]
+        name, among = passing
+        if name not in self._masks:
+            masks = []
+            for ids, _, gone in self._parts:
+                mask = np.zeros(len(ids), bool)
+                mask[_places(ids, among)] = True
+                masks.append(mask & ~gone)
+            self._masks[name] = masks
+        return self._masks[name]
+
+    def remembers(self, name: object) -> bool:
+        """Whether a choice of rows is known by its name, in the present state."""
+        return name in self._masks
+
+    def rows_of(self, ids: Ids) -> NDArray[np.float32]:
+        """(N, D) unit rows of some ids, all of which are there."""
+        rows = np.empty((len(ids), self._store.meta.dim), np.float32)
+        for known, index, _ in self._parts:
+            at = np.minimum(np.searchsorted(known, ids), len(known) - 1)
+            mine = known[at] == ids
+            rows[mine] = index.rows[at[mine]]
+        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+class Delta:
+    """Rows that are in no generation yet; they grow, and are scanned exactly.
+
+    Args:
+        dim: length of a row.
+        last_id: rows up to this id are elsewhere.
+
+    Attributes:
+        last_id: rows up to this id were read.
+        gone: (G,) which were removed.
+    """
+
+    def __init__(self, dim: int, last_id: int = 0) -> None:
+        self.last_id = last_id
+        self._ids = np.empty(0, np.int64)
+        self._rows: Rows16 = np.empty((0, dim), np.float16)
+        self._gone = np.zeros(0, bool)
+        self._count = 0
+        self._index: Index | None = None
+
+    def append(self, ids: Ids, rows: Rows16, last_id: int) -> None:
+        """Add rows, of ids above all others; `last_id` is how far was read."""
+        self.last_id = last_id
+        if not len(ids):
+            return
+        count = self._count + len(ids)
+        if count > len(self._ids):
+            room = max(count, 2 * len(self._ids), 1024) - len(self._ids)
+            self._ids = np.concatenate([self._ids, np.empty(room, np.int64)])
+            self._rows = np.concatenate([self._rows, np.empty((room, self._rows.shape[1]), np.float16)])
+            self._gone = np.concatenate([self._gone, np.zeros(room, bool)])
+        self._ids[self._count : count], self._rows[self._count : count] = ids, rows
+        self._count = count
+        if self._index is None:
+            self._index = Index(self._rows[:count], None, Tuning(EXACT))
+        else:
+            self._index.grow(self._rows[:count])
+
+    @property
+    def ids(self) -> Ids:
+        """(G,) ascending."""
+        return self._ids[: self._count]
+
+    @property
+    def gone(self) -> Mask:
+        """(G,) which were removed."""
+        return self._gone[: self._count]
+
+    @property
+    def index(self) -> Index:
+        """Over the rows; there must be one."""
+        assert self._index is not None
+        return self._index
+
+
+def _places(sorted_ids: Ids, ids: Ids) -> Ids:
+    """Where ids stand among ascending ones; those that are not there are left out."""
+    if not len(sorted_ids):
+        return np.empty(0, np.int64)
+    at = np.minimum(np.searchsorted(sorted_ids, ids), len(sorted_ids) - 1)
+    return at[sorted_ids[at] == ids]
