@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from io import StringIO
 from pathlib import Path
+from typing import TypeAlias
 
 from autoreid_deploy.crops import find_crops
 from autoreid_deploy.errors import InputError
@@ -21,6 +22,9 @@ DISTRACTOR = "0000"
 
 COLUMNS = ("path", "pid", "camid", "time", "tracklet")
 LAYOUTS = ("auto", "market", "cuhk01", "cuhk03", "plain")
+
+Moment: TypeAlias = float | str | datetime
+"""A time as `read_time` takes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +108,35 @@ def read_ids(path: str | Path) -> frozenset[str]:
     return ids
 
 
+def read_time(moment: Moment) -> float:
+    """Read a time as seconds since the epoch; one without a zone is UTC.
+
+    >>> read_time("1970-01-01T01:00+01:00"), read_time("1970-01-02"), read_time("0.5")
+    (0.0, 86400.0, 0.5)
+
+    Args:
+        moment: seconds since the epoch, also as text, ISO 8601 text or a datetime.
+
+    Raises:
+        InputError: it is none of these, or not finite.
+    """
+    try:
+        seconds = _seconds(moment) if isinstance(moment, datetime) else float(moment)
+    except (TypeError, ValueError, OverflowError):
+        try:
+            # Python 3.10 does not know the Z of ISO 8601.
+            seconds = _seconds(datetime.fromisoformat(re.sub("[zZ]$", "+00:00", str(moment))))
+        except ValueError:
+            seconds = math.nan
+    if not math.isfinite(seconds):
+        raise InputError(f"expected seconds since the epoch or ISO 8601 for the time, got {moment!r}")
+    return seconds
+
+
+def _seconds(moment: datetime) -> float:
+    return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
+
+
 # The layouts: each reads the stem of a file name as (pid, camid), or says None.
 _Parser = Callable[[str], tuple[str, str] | None]
 
@@ -184,25 +217,16 @@ def _read_row(source: Path, header: list[str], cells: list[str], where: str) -> 
         path=source.parent / known["path"],
         pid=known.get("pid"),
         camid=known.get("camid"),
-        time=_read_time(known["time"], where) if "time" in known else None,
+        time=_read_cell(known["time"], where) if "time" in known else None,
         tracklet=known.get("tracklet"),
     )
 
 
-def _read_time(text: str, where: str) -> float:
+def _read_cell(text: str, where: str) -> float:
     try:
-        seconds = float(text)
-    except ValueError:
-        try:
-            # Python 3.10 does not know the Z of ISO 8601.
-            moment = datetime.fromisoformat(re.sub("[zZ]$", "+00:00", text))
-        except ValueError:
-            seconds = math.nan
-        else:
-            seconds = (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
-    if not math.isfinite(seconds):
-        raise InputError(f"{where}: expected seconds since the epoch or ISO 8601 for the time, got {text!r}")
-    return seconds
+        return read_time(text)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
 
 
 def _read_text(path: Path) -> str:

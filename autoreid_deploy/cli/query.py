@@ -17,11 +17,13 @@ from autoreid_deploy.cli.common import (
     shown,
     to_index,
 )
+from autoreid_deploy.cli.filters import filter_options
 from autoreid_deploy.errors import CropError, GalleryError, InputError
 
 if TYPE_CHECKING:
     from autoreid_deploy.embedder import Failure
     from autoreid_deploy.gallery import Gallery
+    from autoreid_deploy.gallery.filters import Filter
     from autoreid_deploy.report import Answer
 
 
@@ -30,13 +32,15 @@ if TYPE_CHECKING:
 Examples:
   reid-query img.jpg
   reid-query img.jpg -k 20 --camera 3 --camera 5
+  reid-query img.jpg --not-camera 3 --since 2026-11-01T08:00 --until 2026-11-01T20:00
+  reid-query img.jpg --path '*/night/*'
   reid-query a.jpg b.jpg --sheet out.png --html out.html
   reid-query img.jpg --json | jq '.[0].hits[0].path'
 A picture that can't be read does not keep the others from being answered; the exit code is 1 then."""
 )
 @click.argument("images", metavar="IMG...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("-k", type=click.IntRange(min=1), default=10, show_default=True, help="Hits for each picture.")
-@click.option("--camera", "cameras", multiple=True, help="Search only this camera's crops; may be repeated.")
+@filter_options
 @click.option("--sheet", type=click.Path(path_type=Path), help="Draw the answers as a PNG picture.")
 @click.option("--html", type=click.Path(path_type=Path), help="Write the answers as one HTML page.")
 @index_option
@@ -46,7 +50,7 @@ A picture that can't be read does not keep the others from being answered; the e
 def cli(
     images: tuple[Path, ...],
     k: int,
-    cameras: tuple[str, ...],
+    filter: "Filter | None",
     sheet: Path | None,
     html: Path | None,
     index: Path,
@@ -58,8 +62,8 @@ def cli(
     from autoreid_deploy.gallery import Gallery
 
     with Gallery.open(index) as gallery:
-        _check_cameras(gallery, cameras)
-        answers, failures = _answer(gallery, images, k, cameras, model, device)
+        _check_cameras(gallery, filter)
+        answers, failures = _answer(gallery, images, k, filter, model, device)
     if as_json:
         print_json([_as_dict(answer) for answer in answers])
     else:
@@ -71,14 +75,14 @@ def cli(
         raise CropError(failures[-1].path, failures[-1].reason)
 
 
-def _check_cameras(gallery: "Gallery", cameras: Sequence[str]) -> None:
+def _check_cameras(gallery: "Gallery", filter: "Filter | None") -> None:
     if not len(gallery):
         folder = gallery.store.folder
         raise GalleryError(
             f"the index {folder} is empty; fill it with: reid-index build FOLDER{to_index(folder)}"
         )
     there = gallery.info().cameras
-    for camera in cameras:
+    for camera in sorted(filter.cameras()) if filter is not None else ():
         if camera not in there:
             known = f"known are {', '.join(there)}" if there else "no crop has a known camera"
             raise InputError(f"no crop of the index is from camera {camera!r}; {known}")
@@ -88,7 +92,7 @@ def _answer(
     gallery: "Gallery",
     images: Sequence[Path],
     k: int,
-    cameras: Sequence[str],
+    filter: "Filter | None",
     model: str | None,
     device: str,
 ) -> "tuple[list[Answer], list[Failure]]":
@@ -101,7 +105,7 @@ def _answer(
         rows = embedder.embed(images, on_error=failures.append)
     failed = {failure.index for failure in failures}
     readable = [i for i in range(len(images)) if i not in failed]
-    hits = gallery.query(rows[readable], k, camids=cameras or None)
+    hits = gallery.query(rows[readable], k, where=filter)
     queries = read_names([images[i] for i in readable])
     return [Answer(*pair) for pair in zip(queries, hits, strict=True)], failures
 
