@@ -4,6 +4,7 @@ import os
 import random
 import sqlite3
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -182,9 +183,9 @@ def test_a_missing_index_says_how_to_make_one(tmp_path: Path) -> None:
 
 def test_a_newer_schema_says_how_to_upgrade(filled: Path) -> None:
     connection = sqlite3.connect(filled / FILE)
-    connection.execute("PRAGMA user_version = 2")
+    connection.execute("PRAGMA user_version = 3")
     connection.close()
-    with pytest.raises(GalleryError, match="has schema 2, this version reads up to 1; upgrade with: pip"):
+    with pytest.raises(GalleryError, match="has schema 3, this version reads up to 2; upgrade with: pip"):
         Store.open(filled)
 
 
@@ -204,7 +205,9 @@ def read_all(folder: Path) -> None:
         store.counts("pid")
         list(store.stored())
         store.embeddings()
-        store.having(["1"])
+        store.ids_where("camid = ?", ["1"])
+        store.current()
+        store.tombstones()
         store.complaints()
     finally:
         store.close()
@@ -234,7 +237,9 @@ def test_a_damaged_file_is_one_line_that_says_what_to_do(
 @pytest.mark.parametrize("row", [unit_rows(1)[0] * 2, unit_rows(1)[0][:-1], unit_rows(1)[0] * np.nan])
 def test_a_row_that_no_embedding_can_be_is_damage(filled: Path, row: np.ndarray) -> None:
     connection = sqlite3.connect(filled / FILE)
-    connection.execute("UPDATE crop SET embedding = ? WHERE id = 7", (row.tobytes(),))
+    connection.execute(
+        "UPDATE embedding SET row = ?, crc = ? WHERE id = 7", (row.tobytes(), zlib.crc32(row.tobytes()))
+    )
     connection.commit()
     connection.close()
     with pytest.raises(GalleryError, match=r"the index is damaged; .*an embedding (is not|has the wrong)"):

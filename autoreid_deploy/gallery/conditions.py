@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from autoreid_deploy.errors import InputError
-from autoreid_deploy.gallery.database import path_value
+from autoreid_deploy.gallery.paths import path_value
 from autoreid_deploy.records import Record, read_time
 
 MAX_LEVELS = 16

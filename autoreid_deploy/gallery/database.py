@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from autoreid_deploy.errors import GalleryError
+from autoreid_deploy.gallery import conditions
 
 FILE = "gallery.db"
 SCHEMA = 2
@@ -78,6 +79,7 @@ class Database:
             self._connection = sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
             # A path is bytes to the system and need not be UTF-8: this is the way back from `path_value`.
             self._connection.text_factory = os.fsdecode
+            conditions.register(self._connection)
             self._connection.create_function("crc32", 1, zlib.crc32, deterministic=True)
             # REPLACE runs the trigger of what it replaces, and what is deleted is written over with zeros.
             self._connection.execute("PRAGMA recursive_triggers = ON")
@@ -140,7 +142,7 @@ class Database:
         except sqlite3.OperationalError as error:
             blocked = any(words in str(error) for words in ("readonly", "unable to open"))
             return blocked and not (self.folder / f"{FILE}-wal").exists()
-        except sqlite3.DatabaseError:
+        except (sqlite3.DatabaseError, UnicodeDecodeError):
             pass  # damaged; the next look at it says so
         return False
 
@@ -246,13 +248,10 @@ class Database:
                 f"{self.folder}: the gallery is closed, or used in another thread than it was opened in; "
                 "open one in each thread"
             ) from error
+        except UnicodeDecodeError as error:  # SQLite quotes a broken schema in its own message
+            raise GalleryError(f"{self.folder}: {DAMAGED}") from error
         except sqlite3.DatabaseError as error:
             raise GalleryError(f"{self.folder}: {_explain(str(error))}") from error
-
-
-def path_value(path: Path) -> bytes:
-    """Write a path for `CAST(? AS TEXT)`, absolute; SQLite keeps bytes that are not UTF-8 as they are."""
-    return os.fsencode(os.path.abspath(path))  # noqa: PTH100  (resolve() would follow the user's links)
 
 
 def _explain(error: str) -> str:

@@ -1,6 +1,6 @@
 """The front of a gallery: a container of records that answers "who looks like this?"."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from autoreid_deploy.errors import InputError, ModelMismatchError
+from autoreid_deploy.gallery import upkeep
 from autoreid_deploy.gallery.database import SCHEMA, Database
-from autoreid_deploy.gallery.filters import Filter
+from autoreid_deploy.gallery.filters import Filter, person
+from autoreid_deploy.gallery.store import Published, Stamp, Store, Stored
 from autoreid_deploy.gallery.view import View
-from autoreid_deploy.gallery.store import Stamp, Store, Stored
 from autoreid_deploy.records import DISTRACTOR, JUNK, Record
 
 
@@ -197,9 +198,96 @@ class Gallery:
         """Remove crops by path (a folder means all below it), id or person; returns how many there were."""
         return self.store.delete(paths=map(Path, paths), ids=ids, pids=pids)
 
-    def query(
-        self, embeddings: ArrayLike, k: int = 10, *, where: Filter | None = None
-    ) -> list[list[Hit]]:
+    def relabel(self, value: str | None, *, where: Filter, what: str = "pid") -> int:
+        """Say anew whose crops these are, or which camera or tracklet they are from.
+
+        Args:
+            value: the person, camera or tracklet; None for unknown.
+            where: which crops.
+            what: `pid`, `camid` or `tracklet`.
+
+        Returns:
+            How many crops there were.
+
+        Raises:
+            InputError: `what` is something else.
+            GalleryError: the gallery cannot be written.
+        """
+        if what not in ("pid", "camid", "tracklet"):
+            raise InputError(f"expected pid, camid or tracklet to be changed, got {what!r}")
+        with self.store.write():
+            ids = self.store.ids_where(*where.sql())
+            changed = self.store.relabel(ids.tolist(), what, value)
+            if changed:
+                self.store.note(f"relabel: {what} of {changed} crops changed")
+        return changed
+
+    def merge(self, pids: Collection[str], into: str) -> int:
+        """Make one person of several, as after a wrong split; returns how many crops changed hands.
+
+        Raises:
+            InputError: nobody is given, or no crop shows one of them.
+            GalleryError: the gallery cannot be written.
+        """
+        with self.store.write():
+            people = self.store.counts("pid")
+            if unknown := sorted(set(pids) - people.keys()):
+                raise InputError(f"the index has no crop of person {unknown[0]}; nothing was merged")
+            return self.relabel(into, where=person(*pids))
+
+    def forget(
+        self,
+        *,
+        where: Filter,
+        dry_run: bool = False,
+        tick: Callable[[int], object] = lambda count: None,
+    ) -> int:
+        """Delete crops so that nothing of them stays: no row, no vector, no code, no free page, no journal.
+
+        Takes the time of a compaction and of writing the database anew. A line of the audit says when and how many,
+        not whom.
+
+        Args:
+            where: which crops.
+            dry_run: only count them.
+            tick: called with how many rows were read for the new index.
+
+        Returns:
+            How many crops there were.
+
+        Raises:
+            GalleryError: the gallery cannot be written, or a reader keeps its journal; see `upkeep.forget`.
+        """
+        ids = self.store.ids_where(*where.sql())
+        if not dry_run and len(ids):
+            upkeep.forget(self.store, ids, f"forget: {len(ids)} crops", tick)
+        return len(ids)
+
+    def compact(
+        self,
+        *,
+        kind: str | None = None,
+        recall: float | None = None,
+        tick: Callable[[int], object] = lambda count: None,
+    ) -> Published:
+        """Build the index anew from the rows; see `upkeep.compact`. Others go on reading and writing meanwhile."""
+        upkeep.check_kind(kind)
+        published = upkeep.compact(self.store, kind=kind, recall=recall, tick=tick)
+        upkeep.finish_forgetting(self.store, tick)
+        return published
+
+    def compact_if_due(self, tick: Callable[[int], object] = lambda count: None) -> bool:
+        """Build the index anew where enough rows came or went; says whether it did."""
+        if not upkeep.is_due(self.store):
+            return False
+        self.compact(tick=tick)
+        return True
+
+    def verify(self, tick: Callable[[int], object] = lambda count: None) -> list[str]:
+        """Compare database, index and files with each other; gives a line for each fault. See `upkeep.verify`."""
+        return list(upkeep.verify(self.store, tick))
+
+    def query(self, embeddings: ArrayLike, k: int = 10, *, where: Filter | None = None) -> list[list[Hit]]:
         """Find the crops that look most like each query. Exact, with and without a filter.
 
         Args:

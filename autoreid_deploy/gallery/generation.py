@@ -28,7 +28,7 @@ _ALIGN = 4096
 _BLOCK = 2**24
 
 
-class Damaged(Exception):
+class DamagedError(Exception):
     """A generation's file is not what was written; the rows in SQLite are not affected."""
 
 
@@ -52,7 +52,7 @@ class Generation:
         """Read all rows and compare them with their SHA-256; returns what is wrong, or None."""
         try:
             _check_section(self.path, _read_head(self.path)[0], "rows")
-        except (Damaged, OSError) as error:
+        except (DamagedError, OSError) as error:
             self.fault = str(error)
         return self.fault
 
@@ -83,20 +83,28 @@ def write(folder: Path, number: int, ids: NDArray[np.int64], index: Index) -> st
     codes: NDArray[np.uint8] = np.empty(0, np.uint8)
     if index.codes is not None:
         codes = load_faiss().serialize_index(index.codes)
-    parts = {
+    parts: dict[str, NDArray[Any]] = {
         "ids": np.ascontiguousarray(ids, "<i8"),
         "codes": codes,
         "rows": np.ascontiguousarray(index.rows, "<f2"),
     }
-    sections = {}
+    sections: dict[str, dict[str, Any]] = {}
     at = _ALIGN
     for name, array in parts.items():
-        view = memoryview(array).cast("B") if array.size else memoryview(b"")
-        sections[name] = {"at": at, "bytes": len(view), "sha256": hashlib.sha256(view).hexdigest()}
-        at += -(-len(view) // _ALIGN) * _ALIGN
+        sections[name] = {
+            "at": at,
+            "bytes": array.nbytes,
+            "sha256": hashlib.sha256(_bytes(array)).hexdigest(),
+        }
+        at += -(-array.nbytes // _ALIGN) * _ALIGN
     head = json.dumps(
-        {"number": number, "count": len(ids), "dim": int(index.rows.shape[1]), "sections": sections,
-         "tuning": index.tuning.to_dict()}
+        {
+            "number": number,
+            "count": len(ids),
+            "dim": int(index.rows.shape[1]),
+            "sections": sections,
+            "tuning": index.tuning.to_dict(),
+        }
     ).encode()
     assert len(_MAGIC) + 8 + len(head) <= _ALIGN
     path = home / name_of(number)
@@ -106,8 +114,7 @@ def write(folder: Path, number: int, ids: NDArray[np.int64], index: Index) -> st
             file.write(_MAGIC + len(head).to_bytes(8, "little") + head)
             for name, array in parts.items():
                 file.seek(sections[name]["at"])
-                if array.size:
-                    file.write(memoryview(array).cast("B"))
+                file.write(_bytes(array))
             file.truncate(at)
             file.flush()
             os.fsync(file.fileno())
@@ -117,6 +124,11 @@ def write(folder: Path, number: int, ids: NDArray[np.int64], index: Index) -> st
         raise
     _sync(home)
     return hashlib.sha256(head).hexdigest()
+
+
+def _bytes(array: NDArray[Any]) -> Any:
+    """The bytes of an array, not copied; FAISS's and NumPy's own buffers know no 16-bit floats."""
+    return array.reshape(-1).view(np.uint8).data if array.size else b""
 
 
 def _sync(folder: Path) -> None:
@@ -135,12 +147,12 @@ def read(path: Path, sha256: str) -> Generation:
         sha256: of its head, as SQLite knows it.
 
     Raises:
-        Damaged: head, ids or codes are not what was written.
+        DamagedError: head, ids or codes are not what was written.
         FileNotFoundError: there is no such file.
     """
     head, digest = _read_head(path)
     if digest != sha256:
-        raise Damaged(f"{path}: not the file that was published")
+        raise DamagedError(f"{path}: not the file that was published")
     try:
         count, dim, tuning = int(head["count"]), int(head["dim"]), Tuning(**head["tuning"])
         ids = np.frombuffer(_check_section(path, head, "ids"), "<i8")
@@ -150,7 +162,7 @@ def read(path: Path, sha256: str) -> Generation:
             rows = np.asarray(np.memmap(path, "<f2", "r", head["sections"]["rows"]["at"], (count, dim)))
         found = load_faiss().deserialize_index(codes) if len(codes) else None
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise Damaged(f"{path}: {type(error).__name__} {error}") from error
+        raise DamagedError(f"{path}: {type(error).__name__} {error}") from error
     return Generation(ids, Index(rows, found, tuning), path)
 
 
@@ -160,11 +172,11 @@ def _read_head(path: Path) -> tuple[dict[str, Any], str]:
     length = int.from_bytes(start[8:16], "little")
     text = start[16 : 16 + length]
     if start[:8] != _MAGIC or len(text) != length:
-        raise Damaged(f"{path}: not the file of an index")
+        raise DamagedError(f"{path}: not the file of an index")
     try:
         head: dict[str, Any] = json.loads(text)
     except ValueError as error:
-        raise Damaged(f"{path}: its head can't be read") from error
+        raise DamagedError(f"{path}: its head can't be read") from error
     return head, hashlib.sha256(text).hexdigest()
 
 
@@ -180,7 +192,7 @@ def _check_section(path: Path, head: dict[str, Any], name: str) -> bytes:
             if name != "rows":
                 kept.append(block)
     if left or digest.hexdigest() != section["sha256"]:
-        raise Damaged(f"{path}: its {name} were changed since they were written")
+        raise DamagedError(f"{path}: its {name} were changed since they were written")
     return b"".join(kept)
 
 

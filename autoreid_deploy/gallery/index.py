@@ -175,14 +175,19 @@ def subset(
     """Propose the nearest of some rows, exactly: (Q, min(k + SPARE, S)) positions."""
     if len(positions) <= k + SPARE:
         return np.broadcast_to(positions, (len(queries), len(positions)))
-    found = _scan_batch(rows, queries, k + SPARE, positions)
-    return found
+    if len(queries) >= BATCH:
+        return _scan_batch(rows, queries, k + SPARE, positions)
+    with threads(len(queries)):
+        found: NDArray[np.int64] = _scan(rows[positions]).search(queries, k + SPARE)[1]
+    return positions[found]
 
 
 def _scan(rows: Rows16) -> Any:
     """A scan of 16-bit rows, whose codes in FAISS are the very same bytes."""
     faiss = load_faiss()
-    scan = faiss.IndexScalarQuantizer(rows.shape[1], faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
+    scan = faiss.IndexScalarQuantizer(
+        rows.shape[1], faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
+    )
     faiss.copy_array_to_vector(np.ascontiguousarray(rows).view(np.uint8).reshape(-1), scan.codes)
     scan.ntotal = len(rows)
     scan.is_trained = True
@@ -192,7 +197,7 @@ def _scan(rows: Rows16) -> Any:
 def _scan_batch(
     rows: Rows16, queries: NDArray[np.float32], k: int, positions: NDArray[np.int64] | None = None
 ) -> NDArray[np.int64]:
-    """Scan rows chunk by chunk as matrix products: what is best for many queries, and for some of the rows."""
+    """Scan rows chunk by chunk as matrix products, which is best for many queries."""
     faiss = load_faiss()
     count = len(rows) if positions is None else len(positions)
     best = np.empty((len(queries), 0), np.float32)
@@ -202,24 +207,16 @@ def _scan_batch(
             stop = min(start + _CHUNK, count)
             chosen = slice(start, stop) if positions is None else positions[start:stop]
             part = rows[chosen].astype(np.float32)
-            if len(queries) < BATCH:
-                similarity = queries @ part.T
-                kept = min(k, stop - start)
-                at = np.argpartition(-similarity, kept - 1, axis=1)[:, :kept]
-                near = np.take_along_axis(similarity, at, 1)
-            else:
-                near, at = faiss.knn(queries, part, min(k, stop - start), faiss.METRIC_INNER_PRODUCT)
+            near, at = faiss.knn(queries, part, min(k, stop - start), faiss.METRIC_INNER_PRODUCT)
             best, where = np.hstack([best, near]), np.hstack([where, at + start])
             if best.shape[1] > 8 * k or stop == count:
                 kept = min(k, best.shape[1])
                 order = np.argpartition(-best, kept - 1, axis=1)[:, :kept]
-                best, where = (np.take_along_axis(a, order, 1) for a in (best, where))
+                best, where = np.take_along_axis(best, order, 1), np.take_along_axis(where, order, 1)
     return where if positions is None else positions[where]
 
 
-def rescore(
-    rows: Rows16, queries: NDArray[np.float32], positions: NDArray[np.int64]
-) -> NDArray[np.float32]:
+def rescore(rows: Rows16, queries: NDArray[np.float32], positions: NDArray[np.int64]) -> NDArray[np.float32]:
     """Measure candidates by their rows.
 
     Args:
@@ -239,9 +236,7 @@ def rescore(
     return distance
 
 
-def build(
-    rows: Rows16, kind: str | None = None, target: float = RECALL, seed: int = _SEED
-) -> Index:
+def build(rows: Rows16, kind: str | None = None, target: float = RECALL, seed: int = _SEED) -> Index:
     """Make the index that is best for so many rows, and tune it.
 
     Args:
@@ -260,7 +255,9 @@ def build(
     truth = _others(_nearest(rows, queries, K + 1), asking)
     found = None
     for halved in (True, False):
-        tuned = _tune(Index(rows, _encode(rows, kind, halved, rng), Tuning(kind, target=target)), asking, queries, truth)
+        tuned = _tune(
+            Index(rows, _encode(rows, kind, halved, rng), Tuning(kind, target=target)), asking, queries, truth
+        )
         if found is None or tuned.tuning.recall > found.tuning.recall:
             found = tuned
         if found.tuning.recall >= target:
@@ -271,7 +268,8 @@ def build(
 
 def _unit(rows: Rows16) -> NDArray[np.float32]:
     wide = rows.astype(np.float32)
-    return wide / np.linalg.norm(wide, axis=1, keepdims=True)
+    wide /= np.linalg.norm(wide, axis=1, keepdims=True)
+    return wide
 
 
 def _encode(rows: Rows16, kind: str, halved: bool, rng: np.random.Generator) -> Any:
@@ -286,7 +284,9 @@ def _encode(rows: Rows16, kind: str, halved: bool, rng: np.random.Generator) -> 
         else:
             lists = int(2 ** np.clip(np.round(np.log2(4 * np.sqrt(len(rows)))), 2, 16))
             lists = min(lists, max(1, len(rows) // 39))
-            codes = faiss.IndexIVFPQFastScan(faiss.IndexFlatL2(coded), coded, lists, coded // 2, 4, faiss.METRIC_L2)
+            codes = faiss.IndexIVFPQFastScan(
+                faiss.IndexFlatL2(coded), coded, lists, coded // 2, 4, faiss.METRIC_L2
+            )
             codes.own_fields = True
             codes.quantizer.this.disown()
             codes.cp.min_points_per_centroid = 1

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoreid_deploy.errors import GalleryError
-from autoreid_deploy.gallery.database import DAMAGED, Database, Version, path_value
+from autoreid_deploy.gallery.database import BUSY_SECONDS, DAMAGED, FILE, Database, Version
+from autoreid_deploy.gallery.paths import path_value
 from autoreid_deploy.records import Record
 
 _COLUMNS = "path, pid, camid, time, tracklet, size, mtime_ns, digest"
@@ -165,7 +166,10 @@ class Store:
             )
             self._database.run_many(
                 f"INSERT OR REPLACE INTO crop (id, {_COLUMNS}) VALUES (?, {_VALUES})",
-                ((id, *_values(*pair)) for id, pair in zip(ids, zip(records, stamps, strict=True), strict=True)),
+                (
+                    (id, *_values(*pair))
+                    for id, pair in zip(ids, zip(records, stamps, strict=True), strict=True)
+                ),
             )
         return list(ids)
 
@@ -176,13 +180,14 @@ class Store:
     def last_id(self) -> int:
         """The largest id that was ever given."""
         with self._database.plain_errors():
-            found = self._database.run("SELECT seq FROM sqlite_sequence WHERE name = 'crop'").fetchone()
-        return int(found[0]) if found else 0
+            return self._sequence("crop")
 
     def copy(self, record: Record, stamp: Stamp) -> bool:
         """Insert a crop with the embedding of one that has the same content; say whether there was one."""
         with self.write():
-            found = self._database.run("SELECT id FROM crop WHERE digest = ? LIMIT 1", (stamp.digest,)).fetchone()
+            found = self._database.run(
+                "SELECT id FROM crop WHERE digest = ? LIMIT 1", (stamp.digest,)
+            ).fetchone()
             if found is None:
                 return False
             [id] = self._new_ids(1)
@@ -190,7 +195,8 @@ class Store:
                 "INSERT INTO embedding SELECT ?, row, crc FROM embedding WHERE id = ?", (id, found[0])
             )
             self._database.run(
-                f"INSERT OR REPLACE INTO crop (id, {_COLUMNS}) VALUES (?, {_VALUES})", (id, *_values(record, stamp))
+                f"INSERT OR REPLACE INTO crop (id, {_COLUMNS}) VALUES (?, {_VALUES})",
+                (id, *_values(record, stamp)),
             )
             return True
 
@@ -290,7 +296,9 @@ class Store:
     def tombstones(self, after: int = 0) -> list[tuple[int, int]]:
         """List (sequence number, id) of what was deleted since a sequence number."""
         with self._database.plain_errors():
-            return list(self._database.run("SELECT seq, id FROM tombstone WHERE seq > ? ORDER BY seq", (after,)))
+            return list(
+                self._database.run("SELECT seq, id FROM tombstone WHERE seq > ? ORDER BY seq", (after,))
+            )
 
     def current(self) -> "Published | None":
         """The generation that is the current one, if there is any."""
@@ -305,20 +313,48 @@ class Store:
         except ValueError as error:
             raise self._damaged("what is told about its index can't be read") from error
 
-    def next_generation(self) -> int:
-        """A number that no generation has or had."""
-        with self._database.plain_errors():
-            found = self._database.run("SELECT seq FROM sqlite_sequence WHERE name = 'generation'").fetchone()
-        return 1 + (int(found[0]) if found else 0)
+    def reserve_generation(self) -> int:
+        """A number that no generation has or will have but that of the caller."""
+        with self.write():
+            number = 1 + self._sequence("generation")
+            self._database.run("DELETE FROM sqlite_sequence WHERE name = 'generation'")
+            self._database.run("INSERT INTO sqlite_sequence VALUES ('generation', ?)", (number,))
+        return number
 
-    def publish(self, generation: "Published", seen: int) -> None:
-        """Make a generation the current one, and forget the tombstones up to the sequence number it has seen."""
+    def publish(self, generation: "Published", seen: int) -> bool:
+        """Make a generation the current one, and drop the tombstones that it has seen.
+
+        Args:
+            generation: its file is written.
+            seen: sequence number of the last tombstone at the time its rows were read.
+
+        Returns:
+            False where a later one is current already: nothing is changed then.
+        """
         g = generation
         values = (g.number, g.sha256, g.last_id, g.crops, json.dumps(g.tuning), g.seconds, g.created)
         with self.write():
+            current = self.current()
+            if current is not None and current.number > g.number:
+                return False
             self._database.run("DELETE FROM generation")
             self._database.run("INSERT INTO generation VALUES (?, ?, ?, ?, ?, ?, ?)", values)
             self._database.run("DELETE FROM tombstone WHERE seq <= ?", (seen,))
+        return True
+
+    def last_tombstone(self) -> int:
+        """The largest sequence number that a tombstone ever had."""
+        with self._database.plain_errors():
+            return self._sequence("tombstone")
+
+    def tombstone_count(self, until: int) -> int:
+        """How many crops up to an id were deleted since the index was built."""
+        with self._database.plain_errors():
+            return int(self._database.scalar("SELECT count(*) FROM tombstone WHERE id <= ?", (until,)))
+
+    def _sequence(self, table: str) -> int:
+        found = self._database.run("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
+        return int(found[0]) if found else 0
 
     def note(self, line: str) -> None:
         """Add a line to the audit."""
@@ -341,6 +377,67 @@ class Store:
         with self.write():
             self._database.run("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
+    def relabel(self, ids: Iterable[int], column: str, value: str | None) -> int:
+        """Change `pid`, `camid` or `tracklet` of crops; returns how many there were."""
+        if column not in ("pid", "camid", "tracklet"):
+            raise ValueError(column)
+        with self.write():
+            before = self._database.changes()
+            self._database.run_many(
+                f"UPDATE crop SET {column} = ? WHERE id = ?", ((value, int(id)) for id in ids)
+            )
+            return self._database.changes() - before
+
+    def scrub(self) -> None:
+        """Write the file anew, so that no page holds what was deleted."""
+        with self._database.plain_errors():
+            self._database.run("VACUUM")
+
+    def scrub_journal(self) -> None:
+        """Fold the journal into the file and cut it to nothing.
+
+        Raises:
+            GalleryError: readers did not let go of it for a while.
+        """
+        deadline = time.monotonic() + BUSY_SECONDS
+        while True:
+            with self._database.plain_errors():
+                busy = self._database.run("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            if not busy:
+                return
+            if time.monotonic() > deadline:
+                raise GalleryError(
+                    f"{self.folder}: a query that is still running keeps deleted rows in the journal; what was asked "
+                    "for is deleted, finish it later with: reid-index compact"
+                )
+            time.sleep(0.05)
+
+    def orphans(self) -> Iterator[str]:
+        """Say what of the tables does not belong together."""
+        for what, query in (
+            (
+                "crops without an embedding",
+                "SELECT count(*) FROM crop WHERE id NOT IN (SELECT id FROM embedding)",
+            ),
+            (
+                "embeddings without a crop",
+                "SELECT count(*) FROM embedding WHERE id NOT IN (SELECT id FROM crop)",
+            ),
+            ("ids that were given twice", "SELECT count(*) FROM crop JOIN tombstone USING (id)"),
+        ):
+            with self._database.plain_errors():
+                count = int(self._database.scalar(query))
+            if count:
+                yield f"database: {count} {what}"
+
+    def unclean_pages(self) -> int:
+        """How many free pages hold anything but zeros, and pages of the journal that may."""
+        with self._database.plain_errors():
+            size, free = (
+                int(self._database.scalar(f"PRAGMA {name}")) for name in ("page_size", "freelist_count")
+            )
+        return free and count_unclean(self.folder / FILE, size)
+
     def complaints(self) -> list[str]:
         """Let SQLite check its own file; empty when it is sound."""
         with self._database.plain_errors():
@@ -348,6 +445,29 @@ class Store:
 
 
 _SLASH = os.fsencode(os.sep)
+
+
+def count_unclean(path: Path, size: int) -> int:
+    """Count the free pages of a database file that hold anything but zeros.
+
+    The file's list of free pages is a chain of trunks: each holds the number of the next one, how many leaves it
+    names, and their numbers (https://sqlite.org/fileformat2.html#the_freelist).
+    """
+    unclean = 0
+    with path.open("rb") as file:
+
+        def page(number: int) -> bytes:
+            file.seek((number - 1) * size)
+            return file.read(size)
+
+        trunk = int.from_bytes(page(1)[32:36], "big")
+        while trunk:
+            words = np.frombuffer(page(trunk), ">u4")
+            leaves = words[2 : 2 + int(words[1])]
+            unclean += bool(words[2 + len(leaves) :].any())
+            unclean += sum(any(page(int(leaf))) for leaf in leaves)
+            trunk = int(words[0])
+    return unclean
 
 
 def _values(record: Record, stamp: Stamp | None) -> tuple[Any, ...]:

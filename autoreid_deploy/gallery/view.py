@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from autoreid_deploy.gallery import generation as files
 from autoreid_deploy.gallery.database import Version
-from autoreid_deploy.gallery.generation import Damaged, Generation
+from autoreid_deploy.gallery.generation import DamagedError, Generation
 from autoreid_deploy.gallery.index import EXACT, Index, Rows16, Tuning, rescore
 from autoreid_deploy.gallery.store import Published, Store
 
@@ -71,7 +71,7 @@ class View:
                 try:
                     self._generation = files.read(path, published.sha256)
                     self._generation.check_rows_later()
-                except (Damaged, OSError) as error:
+                except (DamagedError, OSError) as error:
                     self.trouble = str(error)
         self.published = published
         size = len(self._generation.ids) if self._generation else 0
@@ -169,7 +169,8 @@ class View:
             at = np.minimum(np.searchsorted(known, ids), len(known) - 1)
             mine = known[at] == ids
             rows[mine] = index.rows[at[mine]]
-        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+        return rows
 
 
 class Delta:
@@ -232,4 +233,5 @@ def _places(sorted_ids: Ids, ids: Ids) -> Ids:
     if not len(sorted_ids):
         return np.empty(0, np.int64)
     at = np.minimum(np.searchsorted(sorted_ids, ids), len(sorted_ids) - 1)
-    return at[sorted_ids[at] == ids]
+    found: Ids = at[sorted_ids[at] == ids]
+    return found
