@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from autoreid_deploy.errors import InputError, ModelMismatchError
 from autoreid_deploy.gallery.database import SCHEMA, Database, Version
+from autoreid_deploy.gallery.filters import Filter, register
 from autoreid_deploy.gallery.index import ExactIndex
 from autoreid_deploy.gallery.store import Stamp, Store, Stored
 from autoreid_deploy.records import DISTRACTOR, JUNK, Record
@@ -198,7 +199,12 @@ class Gallery:
         return self.store.delete(paths=map(Path, paths), ids=ids, pids=pids)
 
     def query(
-        self, embeddings: ArrayLike, k: int = 10, *, camids: Collection[str] | None = None
+        self,
+        embeddings: ArrayLike,
+        k: int = 10,
+        *,
+        camids: Collection[str] | None = None,
+        where: Filter | None = None,
     ) -> list[list[Hit]]:
         """Find the crops that look most like each query. Exact, with and without a filter.
 
@@ -206,6 +212,7 @@ class Gallery:
             embeddings: (Q, D) or (D,), any length but 0.
             k: how many hits a query; a smaller gallery gives fewer.
             camids: search only what these cameras saw; None means all crops, also those without a camera.
+            where: search only what passes; None means all crops.
 
         Returns:
             Q lists of hits, closest first.
@@ -220,6 +227,8 @@ class Gallery:
         # One state of the store for the search and for its records, whatever others write meanwhile.
         with self.store.snapshot() as version:
             among = None if camids is None else self.store.having(camids)
+            if where is not None:
+                among = self._passing(where)
             distances, ids = self._refreshed(version).search(queries, k, among)
             rows = {row.id: row.record for row in self.store.stored(np.unique(ids))}
         return [
@@ -228,6 +237,13 @@ class Gallery:
                 zip(*both, strict=True) for both in zip(ids.tolist(), distances.tolist(), strict=True)
             )
         ]
+
+    def _passing(self, where: Filter) -> NDArray[np.int64]:
+        database = self.store._database
+        register(database._connection)
+        condition, values = where.sql()
+        rows = database.run(f"SELECT id FROM crop WHERE {condition} ORDER BY id", values)
+        return np.array([id for (id,) in rows], np.int64)
 
     def _refreshed(self, version: Version) -> ExactIndex:
         if self._index is None or version != self._version:
