@@ -92,6 +92,41 @@ def test_an_unknown_camera_is_told_with_those_there_are(built: Run, crop_folder:
     assert result == (1, "", "error: no crop of the index is from camera '9'; known are 1, 2\n")
 
 
+@pytest.mark.parametrize("option", ["--camera", "--not-camera"])
+def test_an_unknown_camera_is_told_whichever_way_it_is_named(
+    built: Run, crop_folder: Path, option: str
+) -> None:
+    result = built("reid-query", crop_folder / "0002_c1s1_000001_00.jpg", "--camera", "1", option, "9")
+    assert result == (1, "", "error: no crop of the index is from camera '9'; known are 1, 2\n")
+
+
+def test_each_filter_narrows_what_a_query_searches(run: Run, crop_folder: Path, tiny_model: Path) -> None:
+    crops = sorted(crop_folder.iterdir())
+    rows = [f"{crop},{crop.name[:4]},{crop.name[6]},{i},t{i % 4}" for i, crop in enumerate(crops[1:])]
+    rows.append(f"{crops[0]},,,,")  # nothing is known about this one
+    Path("crops.csv").write_text("\n".join(["path,pid,camid,time,tracklet", *rows]))
+    assert run("reid-index", "build", "crops.csv", "--model", tiny_model).code == 0
+
+    def found(*words: str) -> set[str]:
+        [answer] = json.loads(run("reid-query", crops[0], "-k", 99, "--json", *words).out)
+        return {Path(hit["path"]).name for hit in answer["hits"]}
+
+    everything, unknown = {crop.name for crop in crops}, crops[0].name
+    assert found() == everything
+    assert found("--not-camera", "1") == {name for name in everything if name[6] == "2"} | {unknown}
+    assert found("--person", "0002") == {name for name in everything if name[:4] == "0002"} - {unknown}
+    assert found("--not-person", "0002") == everything - found("--person", "0002")
+    assert found("--since", "1970-01-01T00:00:03", "--until", "5") == {crop.name for crop in crops[4:6]}
+    assert found("--until", "2") == {crop.name for crop in crops[1:3]}
+    assert found("--tracklet", "t0", "--tracklet", "t1") == {
+        crop.name for i, crop in enumerate(crops[1:]) if i % 4 < 2
+    }
+    assert found("--path", "*/0002_c1*", "--path", str(crops[0])) == {
+        name for name in everything if name[:7] == "0002_c1"
+    } | {unknown}
+    assert found("--path", "*/0002_c1*", "--not-camera", "1", "--since", "0") == set()
+
+
 def test_an_unreadable_query_is_named_and_the_others_are_answered(built: Run, crop_folder: Path) -> None:
     result = built("reid-query", "none.jpg", crop_folder / "0002_c1s1_000001_00.jpg", crop_folder)
     assert result.code == 1

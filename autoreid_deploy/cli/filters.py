@@ -23,7 +23,7 @@ def _as_seconds(context: click.Context, option: click.Parameter, text: str | Non
 
 
 def _repeated(name: str, metavar: str, help: str) -> Callable[[Any], Any]:
-    return click.option(name, metavar=metavar, multiple=True, help=help)
+    return click.option(name, metavar=metavar, multiple=True, help=f"{help}; may be repeated.")
 
 
 def _time(name: str, help: str) -> Callable[[Any], Any]:
@@ -31,14 +31,14 @@ def _time(name: str, help: str) -> Callable[[Any], Any]:
 
 
 _OPTIONS = {
-    "camera": _repeated("--camera", "C", "Only what camera C saw; may be repeated, as those below."),
-    "not_camera": _repeated("--not-camera", "C", "Only what camera C did not see."),
+    "camera": _repeated("--camera", "C", "Only what camera C saw"),
+    "not_camera": _repeated("--not-camera", "C", "Only what camera C did not see"),
     "since": _time("--since", "Only what was seen then or later: ISO 8601, UTC unless it names a zone."),
     "until": _time("--until", "Only what was seen before that time; it is read likewise."),
-    "person": _repeated("--person", "P", "Only the crops of person P."),
-    "not_person": _repeated("--not-person", "P", "Only crops that are not known to show person P."),
-    "tracklet": _repeated("--tracklet", "T", "Only the crops of tracklet T."),
-    "path": _repeated("--path", "GLOB", "Only crops whose whole absolute path fits; quote it: '*/night/*'."),
+    "person": _repeated("--person", "P", "Only the crops of person P"),
+    "not_person": _repeated("--not-person", "P", "Only crops that are not known to show person P"),
+    "tracklet": _repeated("--tracklet", "T", "Only the crops of tracklet T"),
+    "path": _repeated("--path", "GLOB", "Only crops whose whole absolute path fits, as '*/night/*'"),
 }
 
 

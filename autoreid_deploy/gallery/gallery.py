@@ -1,6 +1,7 @@
 """The front of a gallery: a container of records that answers "who looks like this?"."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -10,29 +11,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from autoreid_deploy.errors import InputError, ModelMismatchError
-from autoreid_deploy.gallery import upkeep
+from autoreid_deploy.calibration import Calibration
+from autoreid_deploy.gallery import answers, upkeep
+from autoreid_deploy.gallery.answers import Hit
 from autoreid_deploy.gallery.database import SCHEMA, Database
 from autoreid_deploy.gallery.filters import Filter, person
 from autoreid_deploy.gallery.store import Published, Stamp, Store, Stored
 from autoreid_deploy.gallery.view import View
 from autoreid_deploy.records import DISTRACTOR, JUNK, Record
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """One answer.
-
-    Attributes:
-        rank: 1 is the closest.
-        id: of the row; never given to another embedding.
-        distance: 1 - cosine, in [0, 2], smaller is closer.
-        record: the crop.
-    """
-
-    rank: int
-    id: int
-    distance: float
-    record: Record
+from autoreid_deploy.rerank import rerank_top
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +76,8 @@ class Gallery:
         self.model_id = store.meta.model_id
         self.dim = store.meta.dim
         self._view = View(store)
+        self._counted = (-1, 0)
+        self._calibration: tuple[str, Calibration] | None = None
 
     @classmethod
     def create(cls, folder: str | Path, *, model_id: str, dim: int, model: str = "") -> "Gallery":
@@ -287,35 +276,160 @@ class Gallery:
         """Compare database, index and files with each other; gives a line for each fault. See `upkeep.verify`."""
         return list(upkeep.verify(self.store, tick))
 
-    def query(self, embeddings: ArrayLike, k: int = 10, *, where: Filter | None = None) -> list[list[Hit]]:
-        """Find the crops that look most like each query. Exact, with and without a filter.
+    def query(
+        self,
+        embeddings: ArrayLike,
+        k: int = 10,
+        *,
+        where: Filter | None = None,
+        pool: str = "each",
+        group: str | None = None,
+        rerank: int = 0,
+        fpr: float | None = None,
+        calibration: Calibration | None = None,
+    ) -> list[list[Hit]]:
+        """Find the crops that look most like each query.
 
         Args:
             embeddings: (Q, D) or (D,), any length but 0.
             k: how many hits a query; a smaller gallery gives fewer.
             where: search only the crops that pass, such as `camera("3") & since("2026-11-01")`.
+            pool: the pictures show one person each (`each`), or all of them the same one, who is then asked for by
+                the `mean` of the rows or by the nearest of them (`max`).
+            group: only the best hit of each `person` or `tracklet`; a crop without one stands for itself.
+            rerank: how many candidates are put in another order by their neighbours among each other; 0 for none.
+            fpr: mark hits as unknown that are farther away than this share of pairs of different people.
+            calibration: what distances mean; None for the gallery's own, if it has one.
 
         Returns:
-            Q lists of hits, closest first.
+            Q lists of hits, or one, closest first.
 
         Raises:
-            InputError: k is below 1, the shape doesn't fit, or a row is NaN, infinite or zero.
+            InputError: the shape doesn't fit, a row is NaN, infinite or zero, an argument is none of those expected,
+                or there is no calibration to tell a false-positive rate by.
             GalleryError: the store is damaged.
         """
-        if k < 1:
-            raise InputError(f"expected k of 1 or more, got {k}")
-        queries = self._unit_rows(embeddings)
+        answers.check(k, pool, group, rerank)
+        rows = self._unit_rows(embeddings)
+        if not len(rows):
+            return []
+        if pool == "mean":
+            rows = answers.mean_row(rows)
         # One state of the store for the search and for its records, whatever others write meanwhile.
         with self.store.snapshot() as version:
             self._view.follow(version)
-            distances, ids = self._view.search(queries, k, self._passing(where))
-            rows = {row.id: row.record for row in self.store.stored(np.unique(ids))}
-        return [
-            [Hit(rank, id, distance, rows[id]) for rank, (id, distance) in enumerate(pairs, 1)]
-            for pairs in (
-                zip(*both, strict=True) for both in zip(ids.tolist(), distances.tolist(), strict=True)
+            among = self._passing(where)
+
+            def nearest(count: int) -> answers.Found:
+                found = self._view.search(rows, count, among)
+                return answers.closest_of(found, count) if pool == "max" else found
+
+            def known(ids: NDArray[np.int64]) -> dict[int, Record]:
+                return {row.id: row.record for row in self.store.stored(ids)}
+
+            order: dict[int, dict[int, float]] = {}
+            if rerank:
+                nearest = self._reranked(rows, nearest, max(rerank, k), order)
+            if group is None:
+                distances, ids = nearest(k)
+                found = list(zip(distances.tolist(), ids.tolist(), strict=True))
+            else:
+                found = answers.one_a_group(nearest, known, k, group)
+            records = known(np.unique([id for _, line in found for id in line]))
+            return self._hits(found, records, order, fpr, calibration or self.calibration)
+
+    def _reranked(
+        self,
+        rows: NDArray[np.float32],
+        nearest: Callable[[int], answers.Found],
+        candidates: int,
+        order: dict[int, dict[int, float]],
+    ) -> Callable[[int], answers.Found]:
+        """Put so many candidates in another order; fills `order` with query -> id -> distance by neighbours."""
+        distances, ids = nearest(candidates)
+        if ids.shape[1] > 1:
+            near = self._view.rows_of(ids.reshape(-1)).reshape(*ids.shape, self.dim)
+            at, blended = rerank_top(rows, near)
+            distances, ids = (np.take_along_axis(a, at, 1) for a in (distances, ids))
+            for query, line in enumerate(zip(ids.tolist(), blended.tolist(), strict=True)):
+                order[query] = dict(zip(*line, strict=True))
+        return lambda count: (distances[:, :count], ids[:, :count])
+
+    def _hits(
+        self,
+        found: Sequence[tuple[list[float], list[int]]],
+        records: Mapping[int, Record],
+        order: Mapping[int, Mapping[int, float]],
+        fpr: float | None,
+        calibration: Calibration | None,
+    ) -> list[list[Hit]]:
+        limit = np.inf
+        if fpr is not None:
+            if calibration is None:
+                raise InputError(
+                    "a false-positive rate needs a calibration, and neither model nor index has one; "
+                    "make one with: reid-index calibrate"
+                )
+            limit = calibration.threshold(fpr)
+        if calibration is not None:
+            calibration = calibration.for_people(self._people())
+        hits = []
+        for query, (distances, ids) in enumerate(found):
+            likely = [None] * len(ids) if calibration is None else calibration.probability(distances).tolist()
+            blended = order.get(query, {})
+            hits.append(
+                [
+                    Hit(rank, id, distance, records[id], probability, not distance < limit, blended.get(id))
+                    for rank, (id, distance, probability) in enumerate(zip(ids, distances, likely, strict=True), 1)
+                ]
             )
-        ]
+        return hits
+
+    def query_stored(self, of: Filter, k: int = 10, *, where: Filter | None = None, **how: Any) -> list[list[Hit]]:
+        """Ask by crops that the gallery holds, such as a tracklet, for others that look like them.
+
+        Args:
+            of: the crops that ask; they are no answers.
+            k: how many hits.
+            where: search only the crops that pass.
+            how: as for `query`; `pool` is `mean` unless said otherwise.
+
+        Raises:
+            InputError: no crop passes `of`, or as `query`.
+        """
+        with self.store.snapshot() as version:
+            ids = self.store.ids_where(*of.sql())
+            if not len(ids):
+                raise InputError(f"the index has no crop that passes {of}")
+            self._view.follow(version)
+            rows = self._view.rows_of(ids)
+            others = ~of if where is None else where & ~of
+            return self.query(rows, k, where=others, **{"pool": "mean", **how})
+
+    def _people(self) -> int:
+        """How many known people there are, counted once for each index."""
+        number = self._view.published.number if self._view.published else 0
+        if self._counted[0] != number or not self._counted[1]:
+            self._counted = number, self.store.people()
+        return max(1, self._counted[1])
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What distances mean here, if it was fitted on this gallery; None where it was not.
+
+        Raises:
+            InputError: it is damaged.
+        """
+        text = self.store.told("calibration")
+        if text is None:
+            return None
+        if self._calibration is None or self._calibration[0] != text:
+            self._calibration = text, Calibration.from_json(text, str(self.store.folder))
+        return self._calibration[1]
+
+    @calibration.setter
+    def calibration(self, calibration: Calibration) -> None:
+        self.store.tell("calibration", json.dumps(calibration.to_dict()))
 
     def _passing(self, where: Filter | None) -> tuple[object, NDArray[np.int64]] | None:
         if where is None:

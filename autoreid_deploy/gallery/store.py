@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from autoreid_deploy.errors import GalleryError
 from autoreid_deploy.gallery.database import BUSY_SECONDS, DAMAGED, FILE, Database, Version
 from autoreid_deploy.gallery.paths import path_value
-from autoreid_deploy.records import Record
+from autoreid_deploy.records import DISTRACTOR, JUNK, Record
 
 _COLUMNS = "path, pid, camid, time, tracklet, size, mtime_ns, digest"
 _VALUES = "CAST(? AS TEXT), ?, ?, ?, ?, ?, ?, ?"
@@ -145,6 +145,12 @@ class Store:
         )
         with self._database.plain_errors():
             return dict(self._database.run(query))
+
+    def people(self) -> int:
+        """Count the known people; junk and distractors are none."""
+        query = "SELECT count(DISTINCT pid) FROM crop WHERE pid NOT IN (?, ?)"
+        with self._database.plain_errors():
+            return int(self._database.scalar(query, (JUNK, DISTRACTOR)))
 
     def put(
         self, records: Sequence[Record], rows: NDArray[np.float16], stamps: Sequence[Stamp | None]
