@@ -52,7 +52,9 @@ def check(k: int, pool: str, group: str | None, rerank: int) -> None:
     if rerank < 0:
         raise InputError(f"expected 0 or more candidates to be re-ranked, got {rerank}")
     if rerank and pool == "max":
-        raise InputError("re-ranking compares one row a query with its neighbours; take the mean, or each picture")
+        raise InputError(
+            "re-ranking compares one row a query with its neighbours; take the mean, or each picture"
+        )
 
 
 def mean_row(rows: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -61,7 +63,7 @@ def mean_row(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     Raises:
         InputError: there are none, or they cancel out.
     """
-    mean = rows.sum(axis=0, keepdims=True)
+    mean: NDArray[np.float32] = rows.sum(axis=0, keepdims=True)
     length = float(np.linalg.norm(mean))
     if not length > 1e-6:
         raise InputError("expected pictures that have a mean, got none or such that cancel out")
@@ -81,7 +83,7 @@ def closest_of(found: Found, k: int) -> Found:
     Returns:
         (1, min(k, S)) of the S different rows.
     """
-    distance, id = (array.reshape(-1) for array in found)
+    distance, id = found[0].reshape(-1), found[1].reshape(-1)
     order = np.lexsort((id, distance))
     _, first = np.unique(id[order], return_index=True)
     kept = order[np.sort(first)][:k]
@@ -105,7 +107,9 @@ def one_a_group(
     while True:
         distance, id = ask(depth)
         records = known(np.unique(id))
-        answers = [_heads(d, i, records, k, group) for d, i in zip(distance.tolist(), id.tolist(), strict=True)]
+        answers = [
+            _heads(d, i, records, k, group) for d, i in zip(distance.tolist(), id.tolist(), strict=True)
+        ]
         if distance.shape[1] < depth or all(len(ids) == k for _, ids in answers):
             return answers
         depth *= 4

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from autoreid_deploy.errors import InputError, ModelMismatchError
 from autoreid_deploy.calibration import Calibration
+from autoreid_deploy.errors import InputError, ModelMismatchError
 from autoreid_deploy.gallery import answers, upkeep
 from autoreid_deploy.gallery.answers import Hit
 from autoreid_deploy.gallery.database import SCHEMA, Database
@@ -320,7 +320,7 @@ class Gallery:
             self._view.follow(version)
             among = self._passing(where)
 
-            def nearest(count: int) -> answers.Found:
+            def closest(count: int) -> answers.Found:
                 found = self._view.search(rows, count, among)
                 return answers.closest_of(found, count) if pool == "max" else found
 
@@ -328,8 +328,7 @@ class Gallery:
                 return {row.id: row.record for row in self.store.stored(ids)}
 
             order: dict[int, dict[int, float]] = {}
-            if rerank:
-                nearest = self._reranked(rows, nearest, max(rerank, k), order)
+            nearest = self._reranked(rows, closest, max(rerank, k), order) if rerank else closest
             if group is None:
                 distances, ids = nearest(k)
                 found = list(zip(distances.tolist(), ids.tolist(), strict=True))
@@ -350,7 +349,7 @@ class Gallery:
         if ids.shape[1] > 1:
             near = self._view.rows_of(ids.reshape(-1)).reshape(*ids.shape, self.dim)
             at, blended = rerank_top(rows, near)
-            distances, ids = (np.take_along_axis(a, at, 1) for a in (distances, ids))
+            distances, ids = np.take_along_axis(distances, at, 1), np.take_along_axis(ids, at, 1)
             for query, line in enumerate(zip(ids.tolist(), blended.tolist(), strict=True)):
                 order[query] = dict(zip(*line, strict=True))
         return lambda count: (distances[:, :count], ids[:, :count])
@@ -380,12 +379,16 @@ class Gallery:
             hits.append(
                 [
                     Hit(rank, id, distance, records[id], probability, not distance < limit, blended.get(id))
-                    for rank, (id, distance, probability) in enumerate(zip(ids, distances, likely, strict=True), 1)
+                    for rank, (id, distance, probability) in enumerate(
+                        zip(ids, distances, likely, strict=True), 1
+                    )
                 ]
             )
         return hits
 
-    def query_stored(self, of: Filter, k: int = 10, *, where: Filter | None = None, **how: Any) -> list[list[Hit]]:
+    def query_stored(
+        self, of: Filter, k: int = 10, *, where: Filter | None = None, **how: Any
+    ) -> list[list[Hit]]:
         """Ask by crops that the gallery holds, such as a tracklet, for others that look like them.
 
         Args:
@@ -424,7 +427,12 @@ class Gallery:
         if text is None:
             return None
         if self._calibration is None or self._calibration[0] != text:
-            self._calibration = text, Calibration.from_json(text, str(self.store.folder))
+            try:
+                table = json.loads(text)
+            except ValueError:
+                table = {}
+            source = str(self.store.folder)
+            self._calibration = text, Calibration.from_dict(table if isinstance(table, dict) else {}, source)
         return self._calibration[1]
 
     @calibration.setter
