@@ -3,7 +3,6 @@
 import tempfile
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +21,11 @@ PEOPLE = 40
 
 
 def crowd(count: int, seed: int = 0) -> np.ndarray:
-    """Unit rows of people who look like each other in groups, as embeddings do."""
-    rng = np.random.default_rng(seed)
+    """Unit rows of the same people, who look like each other in groups, in pictures that a seed stands for."""
+    rng = np.random.default_rng(0)
     looks = rng.normal(size=(8, DIM))
     people = looks[rng.integers(0, 8, PEOPLE)] + 0.6 * rng.normal(size=(PEOPLE, DIM))
+    rng = np.random.default_rng([seed, 1])
     rows = people[np.arange(count) % PEOPLE] + 0.5 * rng.normal(size=(count, DIM))
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
@@ -63,13 +63,11 @@ FILTERS = st.recursive(
 )
 
 
-@dataclass(frozen=True)
 class Indexed:
     """A gallery and what it should hold, by id."""
 
-    kind: str
-    gallery: Gallery = field(repr=False)
-    there: dict[int, tuple[Record, np.ndarray]] = field(repr=False)
+    def __init__(self, kind: str, gallery: Gallery, there: dict[int, tuple[Record, np.ndarray]]) -> None:
+        self.kind, self.gallery, self.there = kind, gallery, there
 
 
 @pytest.fixture(scope="module", params=KINDS)
