@@ -177,7 +177,7 @@ def collapse_warning(rows: ArrayLike, calibration: Calibration | None = None, *,
     if median >= limit:
         return None
     return (
-        f"the distances have collapsed: half of all pairs of crops are closer than {median:.4f}, expected "
+        f"the distances have collapsed: half of all pairs of crops are closer than {max(median, 0):.4f}, expected "
         f"{limit:.2g} or more; unless all crops show one person, the pictures or the model are wrong"
     )
 

@@ -1,12 +1,6 @@
-"""Fit a calibration on labelled embeddings, and assess one on people it was not fitted on.
+"""Fit a calibration on labelled embeddings, and assess one on people it was not fitted on."""
 
-Genuine pairs show one person by different cameras, or in different crops where a camera is unknown; impostor pairs
-show different people, by any cameras, as a gallery holds them. Junk takes no part; a distractor is an impostor to
-everybody. Pairs are drawn, never all of N x N held at once.
-"""
-
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -15,23 +9,30 @@ from numpy.typing import ArrayLike, NDArray
 
 from autoreid_deploy.calibration import Calibration
 from autoreid_deploy.errors import InputError, MissingExtraError
+from autoreid_deploy.pairs import MIN_PEOPLE, Floats, Ints, LabelledRows
 from autoreid_deploy.records import DISTRACTOR, JUNK
 
 Method: TypeAlias = Literal["isotonic", "logistic"]
-Ints: TypeAlias = NDArray[np.int64]
-Floats: TypeAlias = NDArray[np.float64]
+
+__all__ = [
+    "METHODS",
+    "MIN_PEOPLE",
+    "Assessment",
+    "Method",
+    "Rate",
+    "assess",
+    "fit",
+    "fit_distances",
+    "halves",
+]
 
 METHODS = ("isotonic", "logistic")
 MAX_PAIRS = 1_000_000
-MIN_PEOPLE, MIN_GENUINE, MIN_IMPOSTORS = 5, 20, 100
-# One person seen a thousand times must not outweigh all others.
-_PAIRS_A_PERSON = 200
+MIN_GENUINE, MIN_IMPOSTORS = 20, 100
 # A rate is told by at least this many false positives: its standard error is then a third of it.
 _FALSE_POSITIVES = 10
 _RATES_A_DECADE, _HIGHEST_RATE = 8, 0.5
 _KNOTS = 32
-_CHUNK = 8192
-_QUERIES = 2000
 
 
 @dataclass(frozen=True)
@@ -104,27 +105,52 @@ def fit(
         InputError: shapes don't fit, there are too few people or pairs, or genuine pairs are not the closer ones.
         MissingExtraError: scikit-learn is not installed.
     """
+    sample = LabelledRows(rows, pids, camids)
+    rng = np.random.default_rng(seed)
+    genuine, impostor = sample.genuine(rng), sample.impostors(rng, max_pairs)
+    return fit_distances(genuine, impostor, sample.people, method=method, source=source)
+
+
+def fit_distances(
+    genuine: ArrayLike, impostor: ArrayLike, people: int, *, method: Method = "isotonic", source: str = ""
+) -> Calibration:
+    """Learn what distances mean from the distances of pairs.
+
+    Args:
+        genuine: (n,) distances of pairs that show one person.
+        impostor: (m,) distances of pairs that show two.
+        people: how many people there are, for the prior.
+        method: as for `fit`.
+        source: as for `fit`.
+
+    Raises:
+        InputError: there are too few pairs, or genuine pairs are not the closer ones.
+        MissingExtraError: scikit-learn is not installed.
+    """
     if method not in METHODS:
         raise InputError(f"expected the method {' or '.join(METHODS)}, got {method!r}")
-    sample = _Sample(rows, pids, camids)
-    rng = np.random.default_rng(seed)
-    genuine, impostor = sample.genuine(rng), np.sort(sample.impostors(rng, max_pairs))
-    if genuine.mean() >= impostor.mean():
+    near, far = np.asarray(genuine, np.float64), np.sort(np.asarray(impostor, np.float64))
+    if len(near) < MIN_GENUINE or len(far) < MIN_IMPOSTORS:
+        raise InputError(
+            f"expected at least {MIN_GENUINE} pairs of one person and {MIN_IMPOSTORS} of different people, got "
+            f"{len(near)} and {len(far)}; label more crops and index them again"
+        )
+    if near.mean() >= far.mean():
         raise InputError(
             f"expected one person's crops to be closer than different people's, got mean distances "
-            f"{genuine.mean():.3f} and {impostor.mean():.3f}; check the labels and the model"
+            f"{near.mean():.3f} and {far.mean():.3f}; check the labels and the model"
         )
-    knots, evidence = (_isotonic if method == "isotonic" else _logistic)(genuine, impostor)
-    rates = _rates(len(impostor))
+    knots, evidence = (_isotonic if method == "isotonic" else _logistic)(near, far)
+    rates = _rates(len(far))
     # Strictly below the (k + 1)-th closest lie k pairs, or fewer if some are equal: never more than promised.
-    thresholds = impostor[(rates * len(impostor)).astype(np.int64)]
+    thresholds = far[(rates * len(far)).astype(np.int64)]
     return Calibration(
         method=method,
         source=source,
-        people=sample.people,
-        genuine=len(genuine),
-        impostors=len(impostor),
-        prior=1 / (2 * sample.people),
+        people=people,
+        genuine=len(near),
+        impostors=len(far),
+        prior=1 / (2 * people),
         distances=tuple(knots.tolist()),
         evidence=tuple(evidence.round(4).tolist()),
         rates=tuple(rates.tolist()),
@@ -154,9 +180,9 @@ def assess(
         max_pairs: impostor pairs at most.
 
     Raises:
-        InputError: shapes don't fit, or there are too few people or pairs.
+        InputError: shapes don't fit, or there are too few people.
     """
-    sample = _Sample(rows, pids, camids)
+    sample = LabelledRows(rows, pids, camids)
     rng = np.random.default_rng(seed)
     genuine, impostor = sample.genuine(rng), sample.impostors(rng, max_pairs)
     brier, ece = _errors(calibration.with_prior(0.5), genuine, impostor)
@@ -190,115 +216,6 @@ def halves(pids: Sequence[str | None] | NDArray[Any], seed: int = 0) -> tuple[In
     second = set(names) - first
     both = [[i for i, pid in enumerate(pids) if pid in half or pid == DISTRACTOR] for half in (first, second)]
     return np.array(both[0], np.int64), np.array(both[1], np.int64)
-
-
-class _Sample:
-    """Rows with a person, whose pairs can be drawn."""
-
-    def __init__(self, rows: ArrayLike, pids: Sequence[Any] | NDArray[Any], camids: Any) -> None:
-        vectors = np.asarray(rows, np.float32)
-        if vectors.ndim != 2 or not len(vectors) == len(pids) == len(camids):
-            raise InputError(
-                f"expected (N, D) rows with N people and N cameras, got {vectors.shape}, "
-                f"{len(pids)} people and {len(camids)} cameras"
-            )
-        kept = [i for i, pid in enumerate(pids) if pid is not None and pid != JUNK]
-        self.rows = vectors[kept]
-        if not np.all(np.abs(np.linalg.norm(self.rows, axis=1) - 1) < 1e-2):  # false for NaN too
-            raise InputError("expected rows of length 1; leave out crops that could not be read")
-        names = np.array([str(pids[i]) for i in kept], dtype=str)
-        self.pids = np.unique(names, return_inverse=True)[1]
-        self.distractor = names == DISTRACTOR
-        known = {camera: i for i, camera in enumerate(sorted({str(c) for c in camids if c is not None}))}
-        # Where nobody knows the camera each crop has one of its own, below 0.
-        self.camids = np.array(
-            [-1 - i if camids[i] is None else known[str(camids[i])] for i in kept], np.int64
-        )
-        self.people = len(set(self.pids[~self.distractor].tolist()))
-
-    def genuine(self, rng: np.random.Generator) -> Floats:
-        """Draw pairs of one person by different cameras; gives their distances."""
-        found = []
-        for members in self._members():
-            first, second = members[_draw_pairs(len(members), 20 * _PAIRS_A_PERSON, rng)]
-            apart = np.flatnonzero(self.camids[first] != self.camids[second])
-            if len(apart):
-                chosen = np.sort(rng.permutation(apart)[:_PAIRS_A_PERSON])
-                found.append(np.stack([first[chosen], second[chosen]]))
-        pairs = np.concatenate(found, axis=1) if found else np.empty((2, 0), np.int64)
-        if len(found) < MIN_PEOPLE or pairs.shape[1] < MIN_GENUINE:
-            raise InputError(
-                f"expected at least {MIN_PEOPLE} people seen by two cameras and {MIN_GENUINE} such pairs of crops, "
-                f"got {len(found)} people and {pairs.shape[1]} pairs; label more crops and index them again"
-            )
-        return self._distances(pairs)
-
-    def impostors(self, rng: np.random.Generator, most: int) -> Floats:
-        """Draw pairs of different people; gives their distances."""
-        first, second = _draw_pairs(len(self.rows), most, rng)
-        different = self.pids[first] != self.pids[second]
-        pairs = np.stack([first[different], second[different]])
-        if pairs.shape[1] < MIN_IMPOSTORS:
-            raise InputError(
-                f"expected at least {MIN_IMPOSTORS} pairs of different people, got {pairs.shape[1]}; "
-                "label more crops and index them again"
-            )
-        return self._distances(pairs)
-
-    def best_hits(self, rng: np.random.Generator) -> tuple[Floats, NDArray[np.bool_], Floats]:
-        """Let crops ask the others, without what their own camera saw of their person.
-
-        Returns:
-            (Q,) distance of each best hit, (Q,) whether it is the person, and (Q,) distance of the best hit when
-            the person is not in the gallery.
-        """
-        counts = Counter(zip(self.pids.tolist(), self.camids.tolist(), strict=True))
-        total = Counter(self.pids.tolist())
-        asking = np.array(
-            [
-                i
-                for i, (pid, camid) in enumerate(zip(self.pids.tolist(), self.camids.tolist(), strict=True))
-                if total[pid] > counts[pid, camid] and not self.distractor[i]
-            ]
-        )
-        asking = np.sort(rng.permutation(asking)[:_QUERIES])
-        present, right, absent = [], [], []
-        chunk = max(1, 2**22 // len(self.rows))
-        for start in range(0, len(asking), chunk):
-            block = asking[start : start + chunk]
-            distance = 1 - self.rows[block] @ self.rows.T
-            same = self.pids[block, None] == self.pids
-            distance[same & (self.camids[block, None] == self.camids)] = np.inf
-            best = distance.argmin(axis=1)
-            present.append(distance.min(axis=1))
-            right.append(self.pids[best] == self.pids[block])
-            absent.append(np.where(same, np.inf, distance).min(axis=1))
-        return np.concatenate(present), np.concatenate(right), np.concatenate(absent)
-
-    def _members(self) -> Iterator[Ints]:
-        order = np.argsort(self.pids, kind="stable")
-        for members in np.split(order, np.flatnonzero(np.diff(self.pids[order])) + 1):
-            if len(members) > 1 and not self.distractor[members[0]]:
-                yield members
-
-    def _distances(self, pairs: Ints) -> Floats:
-        """Compare pairs, some thousand at once: (2, n) indices -> (n,) distances in [0, 2]."""
-        cosine = np.empty(pairs.shape[1])
-        for start in range(0, pairs.shape[1], _CHUNK):
-            first, second = pairs[:, start : start + _CHUNK]
-            cosine[start : start + _CHUNK] = np.einsum("nd,nd->n", self.rows[first], self.rows[second])
-        return np.clip(1 - cosine, 0, 2)
-
-
-def _draw_pairs(count: int, most: int, rng: np.random.Generator) -> Ints:
-    """Give all pairs of different things out of `count`, or about `most` of them if there are more.
-
-    Number c stands for the pair (i, i + 1 + c // count), i = c % count, taken round: each pair comes just once.
-    """
-    total = count * (count - 1) // 2
-    codes = np.arange(total) if total <= most else np.unique(rng.integers(total, size=most))
-    first = codes % max(count, 1)
-    return np.stack([first, (first + 1 + codes // max(count, 1)) % max(count, 1)])
 
 
 def _isotonic(genuine: Floats, impostor: Floats) -> tuple[Floats, Floats]:
