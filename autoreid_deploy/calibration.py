@@ -81,7 +81,8 @@ class Calibration:
     def threshold(self, fpr: float) -> float:
         """Give the distance below which a share `fpr` of all pairs of different people lies.
 
-        A hit at or above it is "unknown". The rate is per pair: among G crops of others expect G * fpr false hits.
+        A hit at or above it is "unknown". Rates between tabulated ones are interpolated on the log scale. The rate
+        is per pair: among G crops of others expect G * fpr false hits.
 
         Raises:
             InputError: the rate is not one that the impostor pairs can tell.
