@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from autoreid_deploy.cli.calibrate import calibrate
 from autoreid_deploy.cli.common import (
     Stopped,
     device_option,
@@ -289,5 +290,6 @@ def _training_set(data: Mapping[str, Any]) -> str:
     return f"{data.get('name', '?')} ({', '.join([*counts, *filter(None, [data.get('terms')])])})"
 
 
+cli.add_command(calibrate)
 cli.add_command(doctor)
 main = entry_point(cli)
