@@ -81,4 +81,4 @@ def test_two_commands_without_any_option_find_the_person(folder: str, tmp_path: 
         )
         assert done.returncode == 0, done.stderr
     assert (tmp_path / ".reid" / "gallery.db").is_file()
-    assert done.stdout.splitlines()[-1].split()[2] == query.name[:4]
+    assert done.stdout.splitlines()[-1].split()[3] == query.name[:4]

@@ -13,7 +13,9 @@ from typing import NamedTuple
 import cv2
 import pytest
 
+from autoreid_deploy.calibration import Calibration
 from autoreid_deploy.cli import common, doctor, index, query
+from autoreid_deploy.gallery import Gallery
 from autoreid_deploy.records import LAYOUTS
 
 COMMANDS = {"reid-index": index.cli, "reid-query": query.cli}
@@ -125,6 +127,71 @@ def test_each_filter_narrows_what_a_query_searches(run: Run, crop_folder: Path, 
         name for name in everything if name[:7] == "0002_c1"
     } | {unknown}
     assert found("--path", "*/0002_c1*", "--not-camera", "1", "--since", "0") == set()
+
+
+def test_two_pictures_of_one_person_are_one_question(built: Run, crop_folder: Path) -> None:
+    pictures = [crop_folder / f"0002_c{camera}s1_000001_00.jpg" for camera in (1, 2)]
+    for pool in ("mean", "max"):
+        [answer] = json.loads(built("reid-query", *pictures, "--one-person", pool, "--json").out)
+        assert {hit["path"] for hit in answer["hits"][:2]} == set(map(str, pictures))
+    assert len(json.loads(built("reid-query", *pictures, "--json").out)) == 2
+
+
+def test_a_tracklet_of_the_index_asks(run: Run, crop_folder: Path, tiny_model: Path, tmp_path: Path) -> None:
+    crops = sorted(crop_folder.glob("*.jpg"))
+    lines = [f"{crop},{crop.name[:4]},{crop.name[6]},t{crop.name[:4]}c{crop.name[6]}" for crop in crops]
+    (tmp_path / "crops.csv").write_text("\n".join(["path,pid,camid,tracklet", *lines]) + "\n")
+    assert run("reid-index", "build", tmp_path / "crops.csv", "--model", tiny_model).code == 0
+    told = run("reid-query", "--of-tracklet", "t0002c1", "--group", "person", "--json")
+    [answer] = json.loads(told.out)
+    assert all(hit["tracklet"] != "t0002c1" for hit in answer["hits"])
+    people = [hit["pid"] for hit in answer["hits"]]
+    assert len(people) == len(set(people)) == 4
+    told = run("reid-query", "--of-tracklet", "nobody")
+    assert (told.code, told.err) == (
+        1,
+        "error: no crop of the index is of tracklet 'nobody'; reid-index info shows what there is\n",
+    )
+
+
+def test_a_query_is_of_pictures_or_of_a_tracklet(built: Run, crop_folder: Path) -> None:
+    picture = crop_folder / "0002_c1s1_000001_00.jpg"
+    for words in ([], [picture, "--of-tracklet", "t1"]):
+        result = built("reid-query", *words)
+        assert result.code == 2
+        assert "say who is asked for: IMG... or --of-tracklet T" in result.err
+
+
+def test_re_ranking_tells_its_distances(built: Run, crop_folder: Path) -> None:
+    picture = crop_folder / "0002_c1s1_000001_00.jpg"
+    [answer] = json.loads(built("reid-query", picture, "--rerank", 12, "--json").out)
+    assert [hit["reranked"] for hit in answer["hits"]] == sorted(hit["reranked"] for hit in answer["hits"])
+    assert answer["hits"][0]["path"] == str(picture)
+
+
+def test_who_is_too_far_away_is_unknown_once_distances_mean_something(built: Run, crop_folder: Path) -> None:
+    picture = crop_folder / "0002_c1s1_000001_00.jpg"
+    refused = built("reid-query", picture, "--fpr", "0.1")
+    assert refused.code == 1
+    assert "neither model nor index has one; make one with: reid-index calibrate" in refused.err
+    table = Calibration("logistic", "", 4, 9, 9, 0.5, (0.0, 1.0), (9.0, -9.0), (0.01, 0.5), (1e-4, 0.9))
+    with Gallery.open(".reid") as gallery:
+        gallery.calibration = table
+    result = built("reid-query", picture, "--fpr", "0.01")
+    first, *others = [line.split() for line in result.out.splitlines()[2:]]
+    assert result.out.splitlines()[1].split() == [
+        "rank",
+        "distance",
+        "probability",
+        "person",
+        "camera",
+        "path",
+    ]
+    assert first[3] == "0002"
+    assert {line[3] for line in others} == {"unknown"}
+    chances = [float(line[2]) for line in (first, *others)]
+    assert chances == sorted(chances, reverse=True)
+    assert chances[0] > 0.9
 
 
 def test_an_unreadable_query_is_named_and_the_others_are_answered(built: Run, crop_folder: Path) -> None:

@@ -13,7 +13,6 @@ import pytest
 
 from autoreid_deploy.calibration import Calibration
 from autoreid_deploy.cli import common, index
-from autoreid_deploy.cli.calibrate import kept
 from autoreid_deploy.errors import InputError
 from autoreid_deploy.fitting import fit
 from autoreid_deploy.gallery import Gallery
@@ -67,14 +66,14 @@ def test_what_is_kept_is_a_fit_on_all_people(built: Run) -> None:
         rows = gallery.store.embeddings()[1]
         records = [row.record for row in gallery.store.stored()]
         labels = [record.pid for record in records], [record.camid for record in records]
-        assert kept(gallery) == fit(rows, *labels, source="the index's own crops")
+        assert gallery.calibration == fit(rows, *labels, source="the index's own crops")
 
 
 def test_a_second_run_replaces_the_first(built: Run) -> None:
     for method in ("isotonic", "logistic"):
         assert built("calibrate", "--method", method).code == 0
         with Gallery.open(".reid") as gallery:
-            table = kept(gallery)
+            table = gallery.calibration
         assert isinstance(table, Calibration) and table.method == method
 
 
@@ -98,7 +97,7 @@ def test_json_tells_the_same_in_numbers(built: Run) -> None:
     assert (told["people"], told["genuine"], told["impostors"]) == (20, 80, 3040)
     assert (told["prior"], told["warning"], told["held_out_error"]) == (1 / 40, None, None)
     with Gallery.open(".reid") as gallery:
-        table = kept(gallery)
+        table = gallery.calibration
     assert table is not None
     assert told["thresholds"] == [
         {"fpr": 0.05, "threshold": table.threshold(0.05)},
@@ -118,7 +117,7 @@ def test_few_people_are_calibrated_but_nothing_is_measured(
     assert result.code == 0
     assert result.out.splitlines()[1].startswith("nothing measured: too few people to hold half of them out")
     with Gallery.open(".reid") as gallery:
-        assert kept(gallery) is not None
+        assert gallery.calibration is not None
 
 
 def test_too_few_people_are_refused_in_one_line_and_nothing_is_kept(
@@ -128,7 +127,7 @@ def test_too_few_people_are_refused_in_one_line_and_nothing_is_kept(
     line = "error: expected at least 5 people seen by two cameras, got 4; label more crops and index them again\n"
     assert run("calibrate") == (1, "", line)
     with Gallery.open(".reid") as gallery:
-        assert kept(gallery) is None
+        assert gallery.calibration is None
 
 
 def test_a_missing_index_says_how_to_make_one(run: Run) -> None:
@@ -161,9 +160,9 @@ def test_collapsed_distances_are_a_warning(run: Run) -> None:
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"method": 3}'])
 def test_a_damaged_calibration_is_one_line(text: str, built: Run) -> None:
     with Gallery.open(".reid") as gallery:
-        gallery.store.set_meta("calibration", text)
+        gallery.store.tell("calibration", text)
         with pytest.raises(InputError, match=r"^\.reid: .* make .*with: reid-index calibrate$"):
-            kept(gallery)
+            gallery.calibration  # noqa: B018
 
 
 def test_a_rate_that_is_none_is_wrong_usage(built: Run) -> None:

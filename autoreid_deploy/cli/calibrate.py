@@ -1,9 +1,8 @@
 """`reid-index calibrate`: learn from the labelled crops of an index what its distances mean."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,9 +12,7 @@ from autoreid_deploy.errors import InputError
 if TYPE_CHECKING:
     from autoreid_deploy.calibration import Calibration
     from autoreid_deploy.fitting import Assessment, Method, Rate
-    from autoreid_deploy.gallery import Gallery
 
-_KEY = "calibration"
 _RATES = (1e-2, 1e-3, 1e-4)
 
 
@@ -70,7 +67,7 @@ def calibrate(method: "Method", fprs: tuple[float, ...], index: Path, as_json: b
             assessment, trouble = assess(fit(*first, method=method), *second, fprs=fprs), None
         except InputError as error:
             assessment, trouble = None, f"too few people to hold half of them out: {error}"
-        keep(gallery, calibration)
+        gallery.calibration = calibration
     if as_json:
         print_json(
             {
@@ -85,30 +82,6 @@ def calibrate(method: "Method", fprs: tuple[float, ...], index: Path, as_json: b
         )
         return
     _print(calibration, fprs, assessment, trouble)
-
-
-def keep(gallery: "Gallery", calibration: "Calibration") -> None:
-    """Write a calibration into a gallery, over the one that is there."""
-    gallery.store.set_meta(_KEY, json.dumps(calibration.to_dict()))
-
-
-def kept(gallery: "Gallery") -> "Calibration | None":
-    """Read a gallery's own calibration; None if it has none.
-
-    Raises:
-        InputError: it is damaged.
-    """
-    from autoreid_deploy.calibration import Calibration
-
-    text = gallery.store.get_meta(_KEY)
-    if text is None:
-        return None
-    source = str(gallery.store.folder)
-    try:
-        table: Any = json.loads(text)
-    except ValueError:
-        table = None
-    return Calibration.from_dict(table if isinstance(table, dict) else {}, source)
 
 
 def _threshold(calibration: "Calibration", fpr: float) -> float | None:

@@ -120,17 +120,6 @@ class Store:
     def _damaged(self, how: str) -> GalleryError:
         return GalleryError(f"{self.folder}: {DAMAGED} ({how})")
 
-    def get_meta(self, key: str) -> str | None:
-        """Read one value of what holds for all rows; None where there is none."""
-        with self._database.plain_errors():
-            found = self._database.run("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return None if found is None else str(found[0])
-
-    def set_meta(self, key: str, value: str) -> None:
-        """Write one value of what holds for all rows."""
-        with self.write():
-            self._database.run("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
-
     def close(self) -> None:
         """Close the file."""
         self._database.close()
