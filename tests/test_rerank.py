@@ -153,6 +153,7 @@ def test_equal_rows_have_nothing_to_scale_by():
 def test_sides_without_rows_give_empty_distances():
     query, gallery, *_ = crowd()
     assert rerank_distances(query[:0], gallery).shape == (0, 60)
+    assert rerank_distances(query[:0], gallery[:0]).shape == (0, 0)
     assert rerank_distances(query, gallery[:0]).shape == (12, 0)
     order, distance = rerank_top(query[:0], np.empty((0, 7, 16)))
     assert order.shape == distance.shape == (0, 7)
@@ -169,6 +170,14 @@ def test_the_nearest_are_those_of_a_whole_sort(count, group, monkeypatch):
     found, farthest = nearest(rows, count, chunk=7)
     assert found.tolist() == np.argsort(squared, axis=1, kind="stable")[:, :count].tolist()
     assert np.allclose(farthest, squared.max(axis=1), atol=1e-6)
+
+
+def test_rows_that_float32_products_cannot_order_are_in_order():
+    rng = np.random.default_rng(0)
+    rows = np.tile(crowd()[0][:1], (300, 1)) + rng.normal(scale=1e-7, size=(300, 16)).astype(np.float32)
+    squared = ((rows[:, None].astype(float) - rows) ** 2).sum(axis=2)
+    found, _ = nearest(rows, 21, chunk=64)
+    assert found.tolist() == np.argsort(squared, axis=1, kind="stable")[:, :21].tolist()
 
 
 def test_the_top_is_the_whole_algorithm_on_a_query_and_its_candidates():
