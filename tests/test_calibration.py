@@ -211,7 +211,7 @@ def test_drawn_pairs_are_different_and_of_two_things() -> None:
 
 def test_pairs_are_those_of_brute_force() -> None:
     rows, pids, camids = crowd(people=6, cameras=2, shots=2)
-    pids, camids = [*pids[:-3], "-1", "0000", "0000"], [None, *camids[1:]]
+    pids, camids = [*pids[:-3], "-1", "0000", "0000"], [None, None, *camids[2:-1], "1"]
     genuine, impostor = [], []
     for i, j in itertools.combinations(range(len(rows)), 2):
         if "-1" in (pids[i], pids[j]):

@@ -410,10 +410,10 @@ class Gallery:
             return self.query(rows, k, where=others, **{"pool": "mean", **how})
 
     def _people(self) -> int:
-        """How many known people there are, counted once for each index."""
+        """How many people there may be: those known, or a crop each; counted once for each index."""
         number = self._view.published.number if self._view.published else 0
         if self._counted[0] != number or not self._counted[1]:
-            self._counted = number, self.store.people()
+            self._counted = number, self.store.people() or self.store.count()
         return max(1, self._counted[1])
 
     @property
