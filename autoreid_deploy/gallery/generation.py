@@ -52,6 +52,8 @@ class Generation:
         """Read all rows and compare them with their SHA-256; returns what is wrong, or None."""
         try:
             _check_section(self.path, _read_head(self.path)[0], "rows")
+        except FileNotFoundError:
+            pass  # a newer generation has taken its place; what is mapped stays as it was
         except (DamagedError, OSError) as error:
             self.fault = str(error)
         return self.fault
