@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from autoreid_deploy.errors import InputError, ModelMismatchError
-from autoreid_deploy.gallery import proof, retention, upkeep
+from autoreid_deploy.gallery import proof, retention, transfer, upkeep
 from autoreid_deploy.gallery.database import Database
 from autoreid_deploy.gallery.filters import Filter, person
 from autoreid_deploy.gallery.info import GalleryInfo, gather
@@ -277,6 +277,20 @@ class Gallery:
     def verify(self, tick: Callable[[int], object] = lambda count: None) -> list[str]:
         """Compare database, index and files with each other; gives a line for each fault. See `proof.verify`."""
         return list(proof.verify(self.store, tick))
+
+    def export_to(
+        self,
+        target: str | Path,
+        *,
+        where: Filter | None = None,
+        tick: Callable[[int], object] = lambda count: None,
+    ) -> int:
+        """Write crops and rows to a folder, or to one file that ends in .parquet. See `transfer.export`."""
+        return transfer.export(self.store, Path(target), where, tick)
+
+    def import_from(self, source: str | Path, tick: Callable[[int], object] = lambda count: None) -> int:
+        """Take in all crops that `export_to` wrote, or none. See `transfer.take_in`."""
+        return transfer.take_in(self.store, Path(source), tick)
 
     def query(self, embeddings: ArrayLike, k: int = 10, *, where: Filter | None = None) -> list[list[Hit]]:
         """Find the crops that look most like each query. Exact, with and without a filter.

@@ -124,7 +124,7 @@ def write(folder: Path, number: int, ids: NDArray[np.int64], index: Index) -> st
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _sync(home)
+    sync(home)
     return hashlib.sha256(head).hexdigest()
 
 
@@ -133,7 +133,8 @@ def _bytes(array: NDArray[Any]) -> Any:
     return array.reshape(-1).view(np.uint8).data if array.size else b""
 
 
-def _sync(folder: Path) -> None:
+def sync(folder: Path) -> None:
+    """Make the names in a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from autoreid_deploy.errors import GalleryError
+from autoreid_deploy.errors import GalleryError, InputError
 from autoreid_deploy.gallery import generation as files
 from autoreid_deploy.gallery.index import KINDS, RECALL, build
 from autoreid_deploy.gallery.store import Published, Store
@@ -17,6 +17,7 @@ from autoreid_deploy.gallery.store import Published, Store
 DELTA_SHARE = 0.05
 GONE_SHARE = 0.10
 DELTA_LEAST = 20_000  # so few rows are scanned in less than half a millisecond
+_TARGET = "recall"
 SCRUB, DONE = "scrub", "done"
 Tick = Callable[[int], object]
 
@@ -29,7 +30,7 @@ def compact(
     Args:
         store: the truth.
         kind: `exact`, `pq` or `ivf`; None for the best at this size.
-        recall: of the true 10 nearest that the index must find; None for what the last one was asked for, or 0.99.
+        recall: of the true 10 nearest that the index must find; None for what was asked for last, or 0.99.
         tick: called with how many rows were read.
 
     Raises:
@@ -37,15 +38,14 @@ def compact(
         InputError: the kind is unknown.
     """
     start = time.monotonic()
-    before = store.current()
-    if recall is None:
-        recall = float(before.tuning.get("target", RECALL)) if before else RECALL
+    if recall is not None:
+        set_target(store, recall)
     number = store.reserve_generation()
     with store.snapshot():
         seen = store.last_tombstone()
         last = store.last_id()
         ids, rows = store.rows(tick=tick)
-    index = build(rows, kind, recall)
+    index = build(rows, kind, target(store))
     try:
         sha256 = files.write(store.folder, number, ids, index)
         published = Published(
@@ -65,6 +65,25 @@ def compact(
     if current is None or current.number < number:
         raise GalleryError(f"{store.folder}: the new index was lost while it was written; run compact again")
     return current
+
+
+def target(store: Store) -> float:
+    """The recall of the true 10 nearest that an index must have."""
+    current = store.current()
+    told = store.told(_TARGET) or (current.tuning.get("target") if current else None)
+    return RECALL if told is None else float(told)
+
+
+def set_target(store: Store, recall: float) -> None:
+    """Ask every later index for a recall.
+
+    Raises:
+        InputError: it is not above 0 and at most 1.
+        GalleryError: the gallery cannot be written.
+    """
+    if not 0 < recall <= 1:
+        raise InputError(f"expected a recall above 0 and at most 1, got {recall}")
+    store.tell(_TARGET, repr(float(recall)))
 
 
 def is_due(store: Store) -> bool:
@@ -201,4 +220,4 @@ def _make_due(store: Store) -> None:
 def check_kind(kind: str | None) -> None:
     """Refuse a kind of index that there is none of."""
     if kind is not None and kind not in KINDS:
-        raise GalleryError(f"expected an index of the kind {', '.join(KINDS)}, got {kind!r}")
+        raise InputError(f"expected an index of the kind {', '.join(KINDS)}, got {kind!r}")
