@@ -180,26 +180,21 @@ class Database:
 
     def _upgrade(self) -> None:
         """Bring a file of schema 1 to this one, in one transaction."""
-        if self._is_read_only():
+        try:
+            with self.write():
+                if self.scalar("PRAGMA user_version") < SCHEMA:  # nobody else did it meanwhile
+                    for statement in _FROM_1:
+                        self.run(statement)
+                    self.run(f"PRAGMA user_version = {SCHEMA}")
+        except GalleryError as error:
+            if "readonly" not in str(error.__cause__):
+                raise
             raise GalleryError(
                 f"{self.folder}: the index has schema 1, which has to be brought to schema {SCHEMA} first; open it "
                 "once where it can be written, with: reid-index info"
-            )
-        with self.write():
-            if self.scalar("PRAGMA user_version") < SCHEMA:  # nobody else did it meanwhile
-                for statement in _FROM_1:
-                    self.run(statement)
-                self.run(f"PRAGMA user_version = {SCHEMA}")
+            ) from error
         with contextlib.suppress(sqlite3.OperationalError):
             self.run("VACUUM")  # the old rows' room, and what schema 1 left of deleted ones; it can wait
-
-    def _is_read_only(self) -> bool:
-        try:
-            self.run("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError as error:
-            return any(words in str(error) for words in ("readonly", "unable to open"))
-        self.run("ROLLBACK")
-        return False
 
     def close(self) -> None:
         """Close the file; the last one to do so folds the log into it."""
