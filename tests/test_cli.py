@@ -351,6 +351,8 @@ def test_info_tells_what_is_there(built: Run) -> None:
     assert "drawn" in result.out
     told = json.loads(built("reid-index", "info", "--json").out)
     assert (told["crops"], told["people"], told["dim"], told["schema"]) == (16, 4, 32, 2)
+    assert (told["generation"], told["kind"], told["delta"], told["trouble"]) == (None, "exact", 16, None)
+    assert told["bytes"] == told["database_bytes"] + told["index_bytes"] > 0
     assert told["terms"] == "for tests only"
     assert told["model_error"] is None
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoreid_deploy.errors import GalleryError, InputError
+from autoreid_deploy.errors import InputError
 from autoreid_deploy.gallery import Gallery, view
 from autoreid_deploy.gallery.filters import Filter, camera, path, person, since, tracklet, until
 from autoreid_deploy.gallery.index import EXACT, IVF, KINDS, PQ, build, choose_kind
@@ -169,7 +169,7 @@ def test_a_small_gallery_has_an_index_of_any_kind(tmp_path: Path, kind: str, cou
 def test_an_unknown_kind_is_refused(tmp_path: Path) -> None:
     with (
         Gallery.create(tmp_path, model_id="m@1", dim=DIM) as gallery,
-        pytest.raises(GalleryError, match="expected an index of the kind exact, pq, ivf, got 'hnsw'"),
+        pytest.raises(InputError, match="expected an index of the kind exact, pq, ivf, got 'hnsw'"),
     ):
         gallery.compact(kind="hnsw")
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from autoreid_deploy.gallery.filters import Filter
 
 
-def _as_seconds(context: click.Context, option: click.Parameter, text: str | None) -> float | None:
+def as_seconds(context: click.Context, option: click.Parameter, text: str | None) -> float | None:
     """Read a time as in a CSV file; what is none is wrong usage."""
     from autoreid_deploy.records import read_time
 
@@ -27,7 +27,7 @@ def _repeated(name: str, metavar: str, help: str) -> Callable[[Any], Any]:
 
 
 def _time(name: str, help: str) -> Callable[[Any], Any]:
-    return click.option(name, metavar="TIME", callback=_as_seconds, help=help)
+    return click.option(name, metavar="TIME", callback=as_seconds, help=help)
 
 
 _OPTIONS = {

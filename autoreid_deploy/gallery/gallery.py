@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -12,43 +11,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from autoreid_deploy.calibration import Calibration
 from autoreid_deploy.errors import InputError, ModelMismatchError
-from autoreid_deploy.gallery import answers, upkeep
+from autoreid_deploy.gallery import answers, proof, retention, transfer, upkeep
 from autoreid_deploy.gallery.answers import Hit
-from autoreid_deploy.gallery.database import SCHEMA, Database
+from autoreid_deploy.gallery.database import Database
 from autoreid_deploy.gallery.filters import Filter, person
+from autoreid_deploy.gallery.info import GalleryInfo, gather
 from autoreid_deploy.gallery.store import Published, Stamp, Store, Stored
 from autoreid_deploy.gallery.view import View
-from autoreid_deploy.records import DISTRACTOR, JUNK, Record
+from autoreid_deploy.records import Record
 from autoreid_deploy.rerank import rerank_top
-
-
-@dataclass(frozen=True, slots=True)
-class GalleryInfo:
-    """What a gallery holds.
-
-    Attributes:
-        folder: where it lies.
-        model: what to load to ask it: a bundled name or a path.
-        model_id: name and hash of the model that made the rows.
-        dim: length of a row.
-        crops: how many rows.
-        people: how many known people; junk and distractors are none.
-        cameras: camera -> crops.
-        bytes: size on disk.
-        schema: of the database.
-        created: seconds since the epoch.
-    """
-
-    folder: Path
-    model: str
-    model_id: str
-    dim: int
-    crops: int
-    people: int
-    cameras: dict[str, int]
-    bytes: int
-    schema: int
-    created: float
 
 
 class Gallery:
@@ -202,27 +173,34 @@ class Gallery:
             InputError: `what` is something else.
             GalleryError: the gallery cannot be written.
         """
+        return self._relabel(value, where, what, f"relabel: {what}")
+
+    def _relabel(self, value: str | None, where: Filter, what: str, line: str) -> int:
         if what not in ("pid", "camid", "tracklet"):
             raise InputError(f"expected pid, camid or tracklet to be changed, got {what!r}")
+        if value is not None and not _is_name(value):
+            raise InputError(f"expected a name for {what}, or None for unknown, got {value!r}")
         with self.store.write():
             ids = self.store.ids_where(*where.sql())
             changed = self.store.relabel(ids.tolist(), what, value)
             if changed:
-                self.store.note(f"relabel: {what} of {changed} crops changed")
+                self.store.note(f"{line} of {changed} crops")
         return changed
 
     def merge(self, pids: Collection[str], into: str) -> int:
         """Make one person of several, as after a wrong split; returns how many crops changed hands.
 
         Raises:
-            InputError: nobody is given, or no crop shows one of them.
+            InputError: nobody is given, or the gallery has no crop of one of them.
             GalleryError: the gallery cannot be written.
         """
+        person(*pids)
         with self.store.write():
             people = self.store.counts("pid")
             if unknown := sorted(set(pids) - people.keys()):
                 raise InputError(f"the index has no crop of person {unknown[0]}; nothing was merged")
-            return self.relabel(into, where=person(*pids))
+            others = set(pids) - {into}
+            return self._relabel(into, person(*others), "pid", "merge: pid") if others else 0
 
     def forget(
         self,
@@ -247,10 +225,22 @@ class Gallery:
         Raises:
             GalleryError: the gallery cannot be written, or a reader keeps its journal; see `upkeep.forget`.
         """
-        ids = self.store.ids_where(*where.sql())
-        if not dry_run and len(ids):
-            upkeep.forget(self.store, ids, f"forget: {len(ids)} crops", tick)
-        return len(ids)
+        if dry_run:
+            return self.store.count(*where.sql())
+        return upkeep.forget(self.store, *where.sql(), "forget", tick)
+
+    @property
+    def keep_days(self) -> int | None:
+        """How many days a crop is kept after it was seen; None for no limit. What is older goes with `expire`."""
+        return retention.keep_days(self.store)
+
+    @keep_days.setter
+    def keep_days(self, days: int | None) -> None:
+        retention.set_keep_days(self.store, days)
+
+    def expire(self, now: float | None = None, tick: Callable[[int], object] = lambda count: None) -> int:
+        """Forget what is older than `keep_days`; returns how many crops there were. See `retention.expire`."""
+        return retention.expire(self.store, now, tick)
 
     def compact(
         self,
@@ -273,8 +263,22 @@ class Gallery:
         return True
 
     def verify(self, tick: Callable[[int], object] = lambda count: None) -> list[str]:
-        """Compare database, index and files with each other; gives a line for each fault. See `upkeep.verify`."""
-        return list(upkeep.verify(self.store, tick))
+        """Compare database, index and files with each other; gives a line for each fault. See `proof.verify`."""
+        return list(proof.verify(self.store, tick))
+
+    def export_to(
+        self,
+        target: str | Path,
+        *,
+        where: Filter | None = None,
+        tick: Callable[[int], object] = lambda count: None,
+    ) -> int:
+        """Write crops and rows to a folder, or to one file that ends in .parquet. See `transfer.export`."""
+        return transfer.export(self.store, Path(target), where, tick)
+
+    def import_from(self, source: str | Path, tick: Callable[[int], object] = lambda count: None) -> int:
+        """Take in all crops that `export_to` wrote, or none. See `transfer.take_in`."""
+        return transfer.take_in(self.store, Path(source), tick)
 
     def query(
         self,
@@ -463,16 +467,10 @@ class Gallery:
 
     def info(self) -> GalleryInfo:
         """Count what is there."""
-        people = self.store.counts("pid").keys() - {JUNK, DISTRACTOR}
-        return GalleryInfo(
-            folder=self.store.folder,
-            model=self.model,
-            model_id=self.model_id,
-            dim=self.dim,
-            crops=len(self),
-            people=len(people),
-            cameras=self.store.counts("camid"),
-            bytes=sum(file.stat().st_size for file in self.store.folder.iterdir() if file.is_file()),
-            schema=SCHEMA,
-            created=self.store.meta.created,
-        )
+        return gather(self.store)
+
+
+def _is_name(value: str) -> bool:
+    """Whether somebody can be called so; text that no crop can carry raises."""
+    person(value)
+    return bool(value)
