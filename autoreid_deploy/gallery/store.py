@@ -23,6 +23,8 @@ from autoreid_deploy.records import Record
 
 _COLUMNS = "path, pid, camid, time, tracklet, size, mtime_ns, digest"
 _VALUES = "CAST(? AS TEXT), ?, ?, ?, ?, ?, ?, ?"
+# Without the plus SQLite would put ?1 in the place of the digest, and no longer see that the index fits.
+_BY_DIGEST = "SELECT id FROM crop WHERE substr(digest, 1, 8) = substr(?1, 1, 8) AND +digest = ?1 LIMIT 1"
 _BLOCK = 8192
 _LAST = 2**63 - 1
 
@@ -185,9 +187,7 @@ class Store:
     def copy(self, record: Record, stamp: Stamp) -> bool:
         """Insert a crop with the embedding of one that has the same content; say whether there was one."""
         with self.write():
-            found = self._database.run(
-                "SELECT id FROM crop WHERE digest = ? LIMIT 1", (stamp.digest,)
-            ).fetchone()
+            found = self._database.run(_BY_DIGEST, (stamp.digest,)).fetchone()
             if found is None:
                 return False
             [id] = self._new_ids(1)
