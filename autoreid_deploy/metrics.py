@@ -12,28 +12,32 @@ matches stand at the 1-based ranks r_1 < ... < r_n of what is left. Then
 and CMC, mAP and mINP are the means over all queries that have a match. Equal distances rank in gallery order.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from autoreid_deploy.distances import chunks, distance_blocks, distance_matrix, unit_rows
 from autoreid_deploy.errors import InputError
+from autoreid_deploy.labels import Labels
 from autoreid_deploy.protocols import heldout_split, people_of
-from autoreid_deploy.records import DISTRACTOR, JUNK, Record
+from autoreid_deploy.records import Record
 
 __all__ = [
+    "Compare",
     "Evaluation",
     "distance_matrix",
     "evaluate",
+    "evaluate_blocks",
     "evaluate_embeddings",
     "evaluate_records",
     "heldout_split",
 ]
 
-# A length further from 1 than this is no rounding: rows restored from fp16 stay within 1e-3.
-_UNIT_TOLERANCE = 1e-2
+# Counting beats sorting a row of 20,000 up to about 500 matches.
+_FEW = 500
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,24 +69,12 @@ class Evaluation:
         return float(self.cmc[r - 1])
 
 
-def distance_matrix(query: ArrayLike, gallery: ArrayLike) -> NDArray[np.float32]:
-    """Compare each query with each gallery row.
+class Compare(Protocol):
+    """Compares queries with a gallery: `distance_blocks`, or `rerank_blocks` for a re-ranked evaluation."""
 
-    Args:
-        query: (Q, D) float, unit rows.
-        gallery: (G, D) float, unit rows.
-
-    Returns:
-        (Q, G) float32, 1 - cosine in [0, 2].
-
-    Raises:
-        InputError: the shapes do not fit, or a row is not of length 1 (that of an unreadable crop is NaN).
-
-    >>> distance_matrix([[1.0, 0.0]], [[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]])
-    array([[0., 1., 2.]], dtype=float32)
-    """
-    left, right = _unit_rows(query, gallery)
-    return _compare(left, right)
+    def __call__(self, query: ArrayLike, gallery: ArrayLike, *, chunk: int) -> Iterable[NDArray[np.float32]]:
+        """Give blocks of (chunk, G) distances, queries in order, the last block shorter."""
+        ...
 
 
 def evaluate(
@@ -104,7 +96,7 @@ def evaluate(
         q_camids: (Q,) text or integers, the camera of each query.
         g_camids: (G,) the same for the gallery.
         max_rank: length of the CMC curve; may exceed the gallery.
-        chunk: queries ranked at once, which bounds the memory: about 20 bytes x chunk x G.
+        chunk: queries scored at once.
 
     Raises:
         InputError: sizes do not fit, a label is None, a distance is NaN, or no query has a match.
@@ -114,10 +106,35 @@ def evaluate(
     (0.0, 1.0, 0.5)
     """
     matrix = np.asarray(distance)
-    labels = _Labels(q_pids, g_pids, q_camids, g_camids)
+    labels = Labels(q_pids, g_pids, q_camids, g_camids)
     if matrix.shape != labels.shape:
         raise InputError(f"expected distances of shape {labels.shape} as the labels say, got {matrix.shape}")
-    return _evaluate((matrix[rows] for rows in _chunks(len(matrix), chunk)), labels, max_rank)
+    return _evaluate((matrix[rows] for rows in chunks(len(matrix), chunk)), labels, max_rank)
+
+
+def evaluate_blocks(
+    blocks: Iterable[NDArray[Any]],
+    q_pids: Sequence[Any] | NDArray[Any],
+    g_pids: Sequence[Any] | NDArray[Any],
+    q_camids: Sequence[Any] | NDArray[Any],
+    g_camids: Sequence[Any] | NDArray[Any],
+    *,
+    max_rank: int = 50,
+) -> Evaluation:
+    """Score a distance matrix that comes a few queries at a time: each block is dropped once it is scored.
+
+    Args:
+        blocks: (n, G) float each, smaller is closer; together the Q queries in order.
+        q_pids: as for `evaluate`, and so are all that follow.
+        g_pids: (G,)
+        q_camids: (Q,)
+        g_camids: (G,)
+        max_rank: length of the CMC curve.
+
+    Raises:
+        InputError: as `evaluate`.
+    """
+    return _evaluate(blocks, Labels(q_pids, g_pids, q_camids, g_camids), max_rank)
 
 
 def evaluate_embeddings(
@@ -130,6 +147,7 @@ def evaluate_embeddings(
     *,
     max_rank: int = 50,
     chunk: int = 256,
+    compare: Compare = distance_blocks,
 ) -> Evaluation:
     """Score embeddings without ever holding the whole distance matrix.
 
@@ -141,17 +159,17 @@ def evaluate_embeddings(
         q_camids: (Q,)
         g_camids: (G,)
         max_rank: length of the CMC curve.
-        chunk: queries compared at once.
+        chunk: queries compared at once, which bounds the memory: about 4 bytes x chunk x G.
+        compare: gives the distances; `rerank_blocks` re-ranks them.
 
     Raises:
         InputError: as `distance_matrix` and `evaluate`.
     """
-    left, right = _unit_rows(query, gallery)
-    labels = _Labels(q_pids, g_pids, q_camids, g_camids)
+    left, right = unit_rows(query, gallery)
+    labels = Labels(q_pids, g_pids, q_camids, g_camids)
     if (len(left), len(right)) != labels.shape:
         raise InputError(f"expected {labels.shape} rows as the labels say, got {(len(left), len(right))}")
-    blocks = (_compare(left[rows], right) for rows in _chunks(len(left), chunk))
-    return _evaluate(blocks, labels, max_rank)
+    return _evaluate(compare(left, right, chunk=chunk), labels, max_rank)
 
 
 def evaluate_records(
@@ -162,6 +180,7 @@ def evaluate_records(
     *,
     max_rank: int = 50,
     chunk: int = 256,
+    compare: Compare = distance_blocks,
 ) -> Evaluation:
     """Score embeddings of records: what `reid-eval` and the validation during training both call.
 
@@ -174,6 +193,7 @@ def evaluate_records(
         gallery_records: G records.
         max_rank: length of the CMC curve.
         chunk: queries compared at once.
+        compare: as for `evaluate_embeddings`.
 
     Raises:
         InputError: a record has no person, or as `evaluate_embeddings`.
@@ -187,112 +207,83 @@ def evaluate_records(
         [_camera(record) for record in gallery_records],
         max_rank=max_rank,
         chunk=chunk,
+        compare=compare,
     )
 
 
-class _Labels:
-    """Who is a match and who is junk for whom."""
-
-    def __init__(self, q_pids: Any, g_pids: Any, q_camids: Any, g_camids: Any) -> None:
-        self.q_pids, self.g_pids = _as_numbers("person", q_pids, g_pids)
-        self.q_camids, self.g_camids = _as_numbers("camera", q_camids, g_camids)
-        self.shape = (len(self.q_pids), len(self.g_pids))
-        if (len(self.q_camids), len(self.g_camids)) != self.shape:
-            cameras = (len(self.q_camids), len(self.g_camids))
-            raise InputError(f"expected a camera for each of {self.shape} people, got {cameras}")
-        names = np.array([str(pid) for pid in g_pids], dtype=str)
-        self.nobody, self.distractor = names == JUNK, names == DISTRACTOR
-
-    def compare(self, rows: slice) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Give the (rows, G) masks of matches and of junk."""
-        same = self.q_pids[rows, None] == self.g_pids
-        junk = same & (self.q_camids[rows, None] == self.g_camids) | self.nobody
-        return same & ~junk & ~self.distractor, junk
-
-
-def _evaluate(blocks: Iterable[NDArray[Any]], labels: _Labels, max_rank: int) -> Evaluation:
+def _evaluate(blocks: Iterable[NDArray[Any]], labels: Labels, max_rank: int) -> Evaluation:
     if max_rank < 1:
         raise InputError(f"expected a max_rank of at least 1, got {max_rank}")
-    scores = [np.empty((3, 0))]
+    scores: list[tuple[float, float, float]] = []
     start = 0
     for block in blocks:
-        scores.append(_score(block, *labels.compare(slice(start, start + len(block)))))
+        scores += _score(block, labels, start)
         start += len(block)
-    first, average_precision, inverse_penalty = np.concatenate(scores, axis=1)
-    queries = len(first)
-    if not queries:
+    if start != labels.shape[0]:
+        raise InputError(f"expected distances of {labels.shape[0]} queries as the labels say, got {start}")
+    if not scores:
         raise InputError(
             f"none of the {labels.shape[0]} queries has a match among the {labels.shape[1]} gallery crops: "
             "expected the same person, by another camera"
         )
+    first, average_precision, inverse_penalty = np.array(scores).T
     hits = np.bincount(first.astype(np.intp), minlength=max_rank + 1)[1 : max_rank + 1]
     return Evaluation(
-        cmc=np.cumsum(hits) / queries,
+        cmc=np.cumsum(hits) / len(scores),
         mAP=float(average_precision.mean()),
         mINP=float(inverse_penalty.mean()),
-        queries=queries,
-        skipped=labels.shape[0] - queries,
+        queries=len(scores),
+        skipped=labels.shape[0] - len(scores),
     )
 
 
-def _score(distance: NDArray[Any], match: NDArray[np.bool_], junk: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Score the queries of one block that have a match.
+def _score(block: NDArray[Any], labels: Labels, start: int) -> list[tuple[float, float, float]]:
+    """Give the first match's rank, AP and INP of each query that has a match.
 
     Args:
-        distance: (n, G) float.
-        match: (n, G) bool.
-        junk: (n, G) bool.
-
-    Returns:
-        (3, queries with a match): the first match's rank, AP, INP.
+        block: (n, G) float.
+        labels: of all queries.
+        start: the block's first query.
     """
-    if np.isnan(distance).any():
+    if block.ndim != 2 or block.shape[1] != labels.shape[1] or start + len(block) > labels.shape[0]:
+        raise InputError(
+            f"expected blocks of distances for {labels.shape} as the labels say, got {block.shape}"
+        )
+    if np.isnan(np.max(block, initial=0)):
         raise InputError("expected distances, got NaN: leave out crops that could not be read")
-    order = np.argsort(distance, axis=1, kind="stable")
-    rank = np.cumsum(np.take_along_axis(~junk, order, axis=1), axis=1, dtype=np.int32)
-    # Matches are few: from here on a flat list of them, query by query and in rank order.
-    rows, places = np.nonzero(np.take_along_axis(match, order, axis=1))
-    r = rank[rows, places]
-    n = np.bincount(rows, minlength=len(distance))
-    n = n[n > 0]
-    ends = np.cumsum(n)
-    i = np.arange(1, len(r) + 1) - np.repeat(ends - n, n)
-    average_precision = np.add.reduceat(i / r, ends - n) / n
-    return np.stack([r[ends - n], average_precision, n / r[ends - 1]])
+    if not labels.kept.all():
+        block = block[:, labels.kept]
+    scores = []
+    for query, row in enumerate(block, start):
+        matches, junk = labels.of(query)
+        if n := len(matches):
+            r = np.sort(1 + _places(row, matches) - _ahead(row, junk, matches))
+            scores.append((float(r[0]), float(np.mean(np.arange(1, n + 1) / r)), n / float(r[-1])))
+    return scores
 
 
-def _chunks(length: int, chunk: int) -> Iterator[slice]:
-    if chunk < 1:
-        raise InputError(f"expected a chunk of at least 1 query, got {chunk}")
-    return (slice(start, start + chunk) for start in range(0, length, chunk))
+def _places(row: NDArray[Any], columns: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Give the 0-based places of some columns in a row's ranking, equals in order of the columns."""
+    if len(columns) > _FEW:
+        places = np.empty(len(row), np.intp)
+        places[np.argsort(row, kind="stable")] = np.arange(len(row))
+        return places[columns]
+    # Whoever stands before one column: all that are closer, and equals further left. Counting needs no sort.
+    return np.array(
+        [
+            np.count_nonzero(row[:at] <= row[at]) + np.count_nonzero(row[at:] < row[at])
+            for at in columns.tolist()
+        ],
+        np.intp,
+    )
 
 
-def _compare(query: NDArray[np.float32], gallery: NDArray[np.float32]) -> NDArray[np.float32]:
-    distance = np.float32(1) - query @ gallery.T
-    return np.clip(distance, 0, 2, out=distance)
-
-
-def _unit_rows(query: ArrayLike, gallery: ArrayLike) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Check both sides once, so that chunks need not."""
-    left, right = np.asarray(query, dtype=np.float32), np.asarray(gallery, dtype=np.float32)
-    if left.ndim != 2 or right.ndim != 2 or left.shape[1] != right.shape[1]:
-        raise InputError(f"expected rows of one dimension, got query {left.shape} and gallery {right.shape}")
-    for side, rows in (("query", left), ("gallery", right)):
-        lengths = np.linalg.norm(rows, axis=1)
-        wrong = ~(np.abs(lengths - 1) < _UNIT_TOLERANCE)  # true for NaN too
-        if wrong.any():
-            at = int(np.argmax(wrong))
-            raise InputError(f"expected {side} rows of length 1, row {at} has {lengths[at]:.4g}")
-    return left, right
-
-
-def _as_numbers(what: str, query: Any, gallery: Any) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Number the labels of both sides, so that comparing them is fast."""
-    both = [*query, *gallery]
-    if any(label is None for label in both):
-        raise InputError(f"expected a {what} for each row, got None")
-    numbers = np.unique(np.array([str(label) for label in both], dtype=str), return_inverse=True)[1]
-    return numbers[: len(query)], numbers[len(query) :]
+def _ahead(row: NDArray[Any], some: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Count for each of `columns` how many of `some` rank before it."""
+    theirs, ours = row[some], row[columns, None]
+    ahead = (theirs < ours) | (theirs == ours) & (some < columns[:, None])
+    count: NDArray[np.intp] = ahead.sum(axis=1, dtype=np.intp)
+    return count
 
 
 def _camera(record: Record) -> str:

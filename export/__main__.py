@@ -21,7 +21,8 @@ CROPS = 64
 @click.command(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="\b\nExamples:\n  python -m export runs/autoreid-s/last.pt -o autoreid-s.onnx\n"
-    "  python -m export runs/autoreid-s/last.pt -o autoreid-s.onnx --crops gallery/ --metrics measured.json",
+    "  python -m export runs/autoreid-s/last.pt -o autoreid-s.onnx --crops gallery/ --metrics measured.json\n"
+    "  python -m export runs/autoreid-s/last.pt -o autoreid-s.onnx --calibrate crops/ --split val_ids.txt",
 )
 @click.argument("checkpoint", type=click.Path(dir_okay=False))
 @click.option("-o", "--output", required=True, type=click.Path(dir_okay=False, path_type=Path))
@@ -29,7 +30,18 @@ CROPS = 64
 @click.option(
     "--metrics", type=click.Path(dir_okay=False), help='JSON: {"data set": {"rank1": ..., "protocol": ...}}.'
 )
-def cli(checkpoint: str, output: Path, crops: str | None, metrics: str | None) -> None:
+@click.option(
+    "--calibrate", "labelled", type=click.Path(), help="Labelled crops of people it was not trained on."
+)
+@click.option("--split", type=click.Path(), help="File of person ids; only these calibrate.")
+def cli(
+    checkpoint: str,
+    output: Path,
+    crops: str | None,
+    metrics: str | None,
+    labelled: str | None,
+    split: str | None,
+) -> None:
     """Write CHECKPOINT as one self-describing ONNX file, and a report on its parity with torch.
 
     The file is written only if torch and ONNX Runtime agree on it at batch sizes 1, 2, 7 and 32.
@@ -37,7 +49,12 @@ def cli(checkpoint: str, output: Path, crops: str | None, metrics: str | None) -
     for package in ("torch", "onnx", "onnxscript", "onnxslim"):
         if find_spec(package) is None:
             raise MissingExtraError(package, "search")
+    if labelled is not None and find_spec("sklearn") is None:
+        raise MissingExtraError("scikit-learn", "calibrate")
+    if split is not None and labelled is None:
+        raise click.UsageError("--split is for --calibrate; name its crops too")
     from export import parity
+    from export.calibrate import calibrate
     from export.to_onnx import read_checkpoint, write_onnx
 
     if not output.parent.is_dir():
@@ -56,6 +73,8 @@ def cli(checkpoint: str, output: Path, crops: str | None, metrics: str | None) -
         results = parity.compare(trained.network, temporary, sets)
         click.echo(parity.table(results))
         parity.require(results)
+        if labelled is not None:
+            calibrate(temporary, labelled, split)
         temporary.replace(output)
     finally:
         temporary.unlink(missing_ok=True)

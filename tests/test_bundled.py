@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from autoreid_deploy import Embedder
+from autoreid_deploy.calibration import Calibration
 from autoreid_deploy.crops import read_crop, resize_crop
 from autoreid_deploy.metrics import evaluate_records
 from autoreid_deploy.model import DEFAULT_MODEL, find_model
@@ -33,6 +34,17 @@ def test_the_card_and_the_file_tell_the_same() -> None:
     for name, figures in spec.metrics.items():
         if not name.startswith("validation"):
             assert name in card and f"{100 * figures['rank1']:.1f}" in card and figures["protocol"]
+
+
+def test_the_card_tells_what_the_calibration_in_the_file_was_fitted_on() -> None:
+    card = MODEL.with_suffix(".md").read_text(encoding="utf-8")
+    with Embedder.load() as embedder:
+        table = Calibration.from_dict(embedder.spec.calibration, embedder.id)
+    assert table.source.endswith("the people of market1501_val_ids.txt")
+    for count in (table.people, table.genuine, table.impostors):
+        assert f"{count:,}" in card
+    for fpr in (1e-2, 1e-3, 1e-4):
+        assert f"| {table.threshold(fpr):.4f} |" in card
 
 
 def test_it_ranks_drawn_people_sensibly(tmp_path: Path) -> None:
@@ -69,4 +81,4 @@ def test_two_commands_without_any_option_find_the_person(folder: str, tmp_path: 
         )
         assert done.returncode == 0, done.stderr
     assert (tmp_path / ".reid" / "gallery.db").is_file()
-    assert done.stdout.splitlines()[-1].split()[2] == query.name[:4]
+    assert done.stdout.splitlines()[-1].split()[3] == query.name[:4]

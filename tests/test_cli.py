@@ -13,7 +13,9 @@ from typing import NamedTuple
 import cv2
 import pytest
 
+from autoreid_deploy.calibration import Calibration
 from autoreid_deploy.cli import common, doctor, index, query
+from autoreid_deploy.gallery import Gallery
 from autoreid_deploy.records import LAYOUTS
 
 COMMANDS = {"reid-index": index.cli, "reid-query": query.cli}
@@ -90,6 +92,106 @@ def test_a_camera_filter_answers_from_those_cameras_alone(built: Run, crop_folde
 def test_an_unknown_camera_is_told_with_those_there_are(built: Run, crop_folder: Path) -> None:
     result = built("reid-query", crop_folder / "0002_c1s1_000001_00.jpg", "--camera", "9")
     assert result == (1, "", "error: no crop of the index is from camera '9'; known are 1, 2\n")
+
+
+@pytest.mark.parametrize("option", ["--camera", "--not-camera"])
+def test_an_unknown_camera_is_told_whichever_way_it_is_named(
+    built: Run, crop_folder: Path, option: str
+) -> None:
+    result = built("reid-query", crop_folder / "0002_c1s1_000001_00.jpg", "--camera", "1", option, "9")
+    assert result == (1, "", "error: no crop of the index is from camera '9'; known are 1, 2\n")
+
+
+def test_each_filter_narrows_what_a_query_searches(run: Run, crop_folder: Path, tiny_model: Path) -> None:
+    crops = sorted(crop_folder.iterdir())
+    rows = [f"{crop},{crop.name[:4]},{crop.name[6]},{i},t{i % 4}" for i, crop in enumerate(crops[1:])]
+    rows.append(f"{crops[0]},,,,")  # nothing is known about this one
+    Path("crops.csv").write_text("\n".join(["path,pid,camid,time,tracklet", *rows]))
+    assert run("reid-index", "build", "crops.csv", "--model", tiny_model).code == 0
+
+    def found(*words: str) -> set[str]:
+        [answer] = json.loads(run("reid-query", crops[0], "-k", 99, "--json", *words).out)
+        return {Path(hit["path"]).name for hit in answer["hits"]}
+
+    everything, unknown = {crop.name for crop in crops}, crops[0].name
+    assert found() == everything
+    assert found("--not-camera", "1") == {name for name in everything if name[6] == "2"} | {unknown}
+    assert found("--person", "0002") == {name for name in everything if name[:4] == "0002"} - {unknown}
+    assert found("--not-person", "0002") == everything - found("--person", "0002")
+    assert found("--since", "1970-01-01T00:00:03", "--until", "5") == {crop.name for crop in crops[4:6]}
+    assert found("--until", "2") == {crop.name for crop in crops[1:3]}
+    assert found("--tracklet", "t0", "--tracklet", "t1") == {
+        crop.name for i, crop in enumerate(crops[1:]) if i % 4 < 2
+    }
+    assert found("--path", "*/0002_c1*", "--path", str(crops[0])) == {
+        name for name in everything if name[:7] == "0002_c1"
+    } | {unknown}
+    assert found("--path", "*/0002_c1*", "--not-camera", "1", "--since", "0") == set()
+
+
+def test_two_pictures_of_one_person_are_one_question(built: Run, crop_folder: Path) -> None:
+    pictures = [crop_folder / f"0002_c{camera}s1_000001_00.jpg" for camera in (1, 2)]
+    for pool in ("mean", "max"):
+        [answer] = json.loads(built("reid-query", *pictures, "--one-person", pool, "--json").out)
+        assert {hit["path"] for hit in answer["hits"][:2]} == set(map(str, pictures))
+    assert len(json.loads(built("reid-query", *pictures, "--json").out)) == 2
+
+
+def test_a_tracklet_of_the_index_asks(run: Run, crop_folder: Path, tiny_model: Path, tmp_path: Path) -> None:
+    crops = sorted(crop_folder.glob("*.jpg"))
+    lines = [f"{crop},{crop.name[:4]},{crop.name[6]},t{crop.name[:4]}c{crop.name[6]}" for crop in crops]
+    (tmp_path / "crops.csv").write_text("\n".join(["path,pid,camid,tracklet", *lines]) + "\n")
+    assert run("reid-index", "build", tmp_path / "crops.csv", "--model", tiny_model).code == 0
+    told = run("reid-query", "--of-tracklet", "t0002c1", "--group", "person", "--json")
+    [answer] = json.loads(told.out)
+    assert all(hit["tracklet"] != "t0002c1" for hit in answer["hits"])
+    people = [hit["pid"] for hit in answer["hits"]]
+    assert len(people) == len(set(people)) == 4
+    told = run("reid-query", "--of-tracklet", "nobody")
+    assert (told.code, told.err) == (
+        1,
+        "error: no crop of the index is of tracklet 'nobody'; reid-index info shows what there is\n",
+    )
+
+
+def test_a_query_is_of_pictures_or_of_a_tracklet(built: Run, crop_folder: Path) -> None:
+    picture = crop_folder / "0002_c1s1_000001_00.jpg"
+    for words in ([], [picture, "--of-tracklet", "t1"]):
+        result = built("reid-query", *words)
+        assert result.code == 2
+        assert "say who is asked for: IMG... or --of-tracklet T" in result.err
+
+
+def test_re_ranking_tells_its_distances(built: Run, crop_folder: Path) -> None:
+    picture = crop_folder / "0002_c1s1_000001_00.jpg"
+    [answer] = json.loads(built("reid-query", picture, "--rerank", 12, "--json").out)
+    assert [hit["reranked"] for hit in answer["hits"]] == sorted(hit["reranked"] for hit in answer["hits"])
+    assert answer["hits"][0]["path"] == str(picture)
+
+
+def test_who_is_too_far_away_is_unknown_once_distances_mean_something(built: Run, crop_folder: Path) -> None:
+    picture = crop_folder / "0002_c1s1_000001_00.jpg"
+    refused = built("reid-query", picture, "--fpr", "0.1")
+    assert refused.code == 1
+    assert "neither model nor index has one; make one with: reid-index calibrate" in refused.err
+    table = Calibration("logistic", "", 4, 9, 9, 0.5, (0.0, 1.0), (9.0, -9.0), (0.01, 0.5), (1e-4, 0.9))
+    with Gallery.open(".reid") as gallery:
+        gallery.calibration = table
+    result = built("reid-query", picture, "--fpr", "0.01")
+    first, *others = [line.split() for line in result.out.splitlines()[2:]]
+    assert result.out.splitlines()[1].split() == [
+        "rank",
+        "distance",
+        "probability",
+        "person",
+        "camera",
+        "path",
+    ]
+    assert first[3] == "0002"
+    assert {line[3] for line in others} == {"unknown"}
+    chances = [float(line[2]) for line in (first, *others)]
+    assert chances == sorted(chances, reverse=True)
+    assert chances[0] > 0.9
 
 
 def test_an_unreadable_query_is_named_and_the_others_are_answered(built: Run, crop_folder: Path) -> None:
@@ -248,7 +350,9 @@ def test_info_tells_what_is_there(built: Run) -> None:
     assert "for tests only" in result.out
     assert "drawn" in result.out
     told = json.loads(built("reid-index", "info", "--json").out)
-    assert (told["crops"], told["people"], told["dim"], told["schema"]) == (16, 4, 32, 1)
+    assert (told["crops"], told["people"], told["dim"], told["schema"]) == (16, 4, 32, 2)
+    assert (told["generation"], told["kind"], told["delta"], told["trouble"]) == (None, "exact", 16, None)
+    assert told["bytes"] == told["database_bytes"] + told["index_bytes"] > 0
     assert told["terms"] == "for tests only"
     assert told["model_error"] is None
 

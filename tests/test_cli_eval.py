@@ -8,10 +8,12 @@ import pytest
 from click.testing import CliRunner
 
 from autoreid_deploy.cli.eval import cli
+from autoreid_deploy.distances import distance_matrix
 from autoreid_deploy.embedder import Embedder
 from autoreid_deploy.errors import CropError, InputError
-from autoreid_deploy.metrics import evaluate_records
+from autoreid_deploy.metrics import evaluate, evaluate_records
 from autoreid_deploy.records import scan
+from autoreid_deploy.rerank import rerank_distances
 
 PROGRAM = "from autoreid_deploy.cli.eval import main; main()"
 
@@ -43,6 +45,15 @@ def sides(crop_folder, tmp_path):
         side.mkdir(exist_ok=True)
         shutil.copy(crop, side)
     return tmp_path / "query", tmp_path / "gallery"
+
+
+@pytest.fixture
+def confused(sides):
+    """The same two folders with wrong people in the gallery, so that the right ones are hard to find."""
+    for crop in sorted(sides[1].iterdir()):
+        pid = 1 + (int(crop.name[:4]) + int(crop.name[6])) % 4
+        crop.rename(crop.with_name(f"{pid:04d}{crop.name[4:-4]}_was{crop.name[:4]}.jpg"))
+    return sides
 
 
 def start(*arguments):
@@ -103,6 +114,58 @@ def test_the_table_shows_percent_and_one_line_of_protocol(run, report, crop_fold
 def test_a_short_curve_shows_only_the_ranks_it_has(run, report, crop_folder):
     assert "rank10" not in report(crop_folder, "--max-rank", 5)
     assert run(crop_folder, "--max-rank", 5).stdout.split()[:4] == ["percent", "rank-1", "rank-5", "mAP"]
+
+
+def test_rerank_adds_the_figures_of_the_published_algorithm(report, confused, tiny_model):
+    query, gallery = map(scan, confused)
+    with Embedder.load(tiny_model) as embedder:
+        rows = [embedder.embed([record.path for record in side]) for side in (query, gallery)]
+    distance = rerank_distances(*rows, k1=20, k2=6, lambda_value=0.3)
+    labels = [[getattr(r, name) for r in side] for name in ("pid", "camid") for side in (query, gallery)]
+    expected = evaluate(distance, *labels)
+    plain, said = report(*confused), report(*confused, "--rerank")
+    assert [said["reranked"][f"rank{r}"] for r in (1, 5, 10)] == [expected.rank(r) for r in (1, 5, 10)]
+    assert (said["reranked"]["mAP"], said["reranked"]["mINP"]) == (expected.mAP, expected.mINP)
+    assert said["reranked"]["cmc"] == expected.cmc.tolist()
+    assert said["reranked"]["mAP"] != plain["mAP"]
+    assert said["protocol"].startswith(plain["protocol"] + "; re-ranked: k-reciprocal encoding")
+    assert "k1=20, k2=6, lambda=0.3" in said["reranked"]["rule"]
+    # All else is as without it.
+    del said["reranked"]
+    assert {**said, "protocol": ""} == {**plain, "protocol": ""}
+
+
+def test_rerank_has_a_row_of_its_own(run, report, confused):
+    said = report(*confused, "--rerank")["reranked"]
+    table = run(*confused, "--rerank").stdout.splitlines()
+    figures = [said[key] for key in ("rank1", "rank5", "rank10", "mAP", "mINP")]
+    assert table[1].startswith("all 4 people")
+    assert table[2].split() == ["re-ranked", *(f"{100 * figure:.2f}" for figure in figures)]
+    assert table[3].endswith("k1=20, k2=6, lambda=0.3")
+
+
+def test_rerank_ranks_each_draw_of_half_of_the_people_by_itself(
+    report, run, crop_folder, tmp_path, monkeypatch
+):
+    crowds = []
+
+    def farthest_first(query, gallery, *, chunk):
+        crowds.append((len(query), len(gallery)))
+        yield -distance_matrix(query, gallery)
+
+    monkeypatch.setattr("autoreid_deploy.rerank.rerank_blocks", farthest_first)
+    folder = as_cuhk01(crop_folder, tmp_path / "campus")
+    said = report(folder, "--protocol", "single-shot", "--rerank")
+    assert crowds == [(4, 4)] + [(2, 2)] * 10
+    # Each of two people is found first by distance, and last by the opposite.
+    assert (said["draws"]["mAP"], said["reranked"]["draws"]["mAP"]) == (1, 0.5)
+    table = run(folder, "--protocol", "single-shot", "--rerank").stdout.splitlines()
+    assert [line[:32].rstrip() for line in table[1:5]] == [
+        "all 4 people",
+        "re-ranked",
+        "mean of 10 draws of 2",
+        "re-ranked, mean of 10 draws of 2",
+    ]
 
 
 def as_cuhk01(crop_folder, folder):

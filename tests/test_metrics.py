@@ -6,8 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autoreid_deploy import metrics
 from autoreid_deploy.errors import InputError
-from autoreid_deploy.metrics import distance_matrix, evaluate, evaluate_embeddings, evaluate_records
+from autoreid_deploy.metrics import (
+    distance_matrix,
+    evaluate,
+    evaluate_blocks,
+    evaluate_embeddings,
+    evaluate_records,
+)
 from autoreid_deploy.records import Record
 
 
@@ -106,6 +113,49 @@ def test_agrees_with_the_definition(case, max_rank, chunk):
     assert result.mAP == pytest.approx(mean_precision, abs=1e-12)
     assert result.mINP == pytest.approx(mean_penalty, abs=1e-12)
     assert (result.queries, result.skipped) == (queries, len(case[1]) - queries)
+
+
+@settings(max_examples=100, deadline=None)
+@given(cases())
+def test_counting_and_sorting_give_the_same_places(case):
+    columns = np.arange(len(case[2]))
+    for row in case[0]:
+        counted = metrics._places(row, columns)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(metrics, "_FEW", -1)
+            assert metrics._places(row, columns).tolist() == counted.tolist()
+
+
+def test_more_matches_than_are_counted_one_by_one_score_alike(monkeypatch):
+    distance, labels = random_case()
+    counted = evaluate(distance, *labels)
+    monkeypatch.setattr(metrics, "_FEW", 3)
+    assert_same(evaluate(distance, *labels), counted)
+
+
+def test_blocks_of_any_size_score_like_the_whole():
+    distance, labels = random_case()
+    whole = evaluate(distance, *labels)
+    assert_same(evaluate_blocks(np.split(distance, [1, 1, 7, 30]), *labels), whole)
+    with pytest.raises(InputError, match="distances of 40 queries as the labels say, got 39"):
+        evaluate_blocks([distance[:39]], *labels)
+    for wrong in (distance[:, :3], distance[0], np.vstack([distance, distance])):
+        with pytest.raises(InputError, match=r"distances for \(40, 90\) as the labels say, got"):
+            evaluate_blocks([wrong], *labels)
+
+
+def test_embeddings_may_be_compared_in_another_way():
+    _, labels = random_case()
+    query, gallery = unit_rows(40, seed=1), unit_rows(90, seed=2)
+
+    def farthest_first(query, gallery, *, chunk):
+        assert chunk == 7
+        yield -distance_matrix(query, gallery)
+
+    assert_same(
+        evaluate(-distance_matrix(query, gallery), *labels),
+        evaluate_embeddings(query, gallery, *labels, chunk=7, compare=farthest_first),
+    )
 
 
 def test_equal_distances_rank_in_gallery_order():

@@ -19,8 +19,10 @@ import click
 from autoreid_deploy.errors import ModelError, ReidError
 
 if TYPE_CHECKING:
+    from autoreid_deploy.calibration import Calibration
     from autoreid_deploy.embedder import Embedder
     from autoreid_deploy.gallery import Gallery
+    from autoreid_deploy.model import ModelSpec
 
 DEFAULT_INDEX = "./.reid"
 
@@ -164,3 +166,16 @@ def load_model(gallery: "Gallery", model: str | None, device: str) -> "Embedder"
         ) from error
     gallery.check_model(embedder.id)
     return embedder
+
+
+def meaning_of(gallery: "Gallery", spec: "ModelSpec | None") -> "Calibration | None":
+    """What distances mean: as fitted on the gallery, else as the model brings it along, else nobody knows.
+
+    Raises:
+        InputError: what is there is damaged.
+    """
+    from autoreid_deploy.calibration import Calibration
+
+    if (own := gallery.calibration) is not None or spec is None or not spec.calibration:
+        return own
+    return Calibration.from_dict(spec.calibration, spec.name)

@@ -184,9 +184,21 @@ def _index(folder: Path) -> Iterator[Finding]:
             if len(rows):
                 gallery.query(rows[0], 1)
             yield Finding("ok", "index", f"{plural(len(rows), 'sound crop')} in {folder}")
+            yield _index_file(gallery)
             yield _index_model(gallery)
     except ReidError as error:
         yield Finding("wrong", "index", str(error))
+
+
+def _index_file(gallery: "Gallery") -> Finding:
+    facts = gallery.info()
+    if facts.trouble:
+        return Finding("wrong", "index file", facts.trouble)
+    if facts.generation is None:
+        return Finding("ok", "index file", "none needed yet: all rows are scanned")
+    return Finding(
+        "ok", "index file", f"generation {facts.generation}, {facts.kind}, recall {facts.recall:.3f}"
+    )
 
 
 def _index_model(gallery: "Gallery") -> Finding:

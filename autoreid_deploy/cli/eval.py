@@ -26,11 +26,13 @@ Examples:
   reid-eval query/ gallery/
   reid-eval crops/
   reid-eval market/ --split val_ids.txt --json
+  reid-eval query/ gallery/ --rerank
   reid-eval CUHK01/campus --names cuhk01 --protocol single-shot
 """
 
 PRINTED_RANKS = (1, 5, 10)
 HELDOUT, SINGLE_SHOT = "heldout", "single-shot"
+RERANKED = "k-reciprocal encoding over all queries and gallery crops together, k1=20, k2=6, lambda=0.3"
 
 
 @dataclass(frozen=True)
@@ -43,12 +45,19 @@ class Trial:
     gallery_rows: NDArray[np.float32]
     rule: str
 
-    def evaluate(self, max_rank: int) -> Evaluation:
-        """Score all of it."""
+    def evaluate(self, max_rank: int, reranked: bool = False) -> Evaluation:
+        """Score all of it, by the distances as they are or by the re-ranked ones."""
+        from autoreid_deploy.distances import distance_blocks
         from autoreid_deploy.metrics import evaluate_records
+        from autoreid_deploy.rerank import rerank_blocks
 
         return evaluate_records(
-            self.query_rows, self.query, self.gallery_rows, self.gallery, max_rank=max_rank
+            self.query_rows,
+            self.query,
+            self.gallery_rows,
+            self.gallery,
+            max_rank=max_rank,
+            compare=rerank_blocks if reranked else distance_blocks,
         )
 
     def draws(self) -> list[Trial]:
@@ -83,6 +92,11 @@ class Trial:
 )
 @click.option("--model", default="autoreid-s", show_default=True, help="A bundled model or an ONNX file.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:N, openvino or tensorrt.")
+@click.option(
+    "--rerank",
+    is_flag=True,
+    help="Give the figures after k-reciprocal re-ranking too (k1 = 20, k2 = 6, lambda = 0.3).",
+)
 @click.option("--max-rank", type=click.IntRange(1), default=50, show_default=True, help="Length of the CMC.")
 @click.option("--strict", is_flag=True, help="Stop at a crop that can't be read; else it is left out.")
 @json_option
@@ -94,6 +108,7 @@ def cli(
     names: str,
     model: str,
     device: str,
+    rerank: bool,
     max_rank: int,
     strict: bool,
     as_json: bool,
@@ -117,7 +132,7 @@ def cli(
             trial = Trial(asking, rows, answering, gallery_rows, "given query and gallery")
         else:
             trial = _split(asking, rows, protocol or HELDOUT)
-    report = _report(trial, max_rank, with_draws=protocol == SINGLE_SHOT)
+    report = _report(trial, max_rank, protocol == SINGLE_SHOT, rerank)
     report |= {"model": embedder.id, "unreadable": [{"path": f.path, "reason": f.reason} for f in failures]}
     if as_json:
         print_json(report)
@@ -184,7 +199,7 @@ def _split(records: list[Record], rows: NDArray[np.float32], protocol: str) -> T
     return Trial([records[i] for i in query], rows[query], [records[i] for i in gallery], rows[gallery], rule)
 
 
-def _report(trial: Trial, max_rank: int, with_draws: bool) -> dict[str, Any]:
+def _report(trial: Trial, max_rank: int, with_draws: bool, rerank: bool) -> dict[str, Any]:
     result = trial.evaluate(max_rank)
     rule = f"{trial.rule}; Market-1501's junk rule (same person, same camera: left out)"
     if any(record.camid is None for record in (*trial.query, *trial.gallery)):
@@ -198,11 +213,22 @@ def _report(trial: Trial, max_rank: int, with_draws: bool) -> dict[str, Any]:
         "protocol": rule,
         "cmc": result.cmc.tolist(),
     }
-    if with_draws and len(trial.query) > 1:
-        each = [_figures(draw.evaluate(max_rank)) for draw in trial.draws()]
-        mean = {key: sum(figures[key] for figures in each) / len(each) for key in each[0]}
-        report["draws"] = {"count": len(each), "people": len(trial.query) // 2, **mean}
+    draws = trial.draws() if with_draws and len(trial.query) > 1 else []
+    if draws:
+        report["draws"] = _mean(draws, max_rank)
+    if rerank:
+        result = trial.evaluate(max_rank, reranked=True)
+        report["reranked"] = {"rule": RERANKED, **_figures(result), "cmc": result.cmc.tolist()}
+        report["protocol"] += f"; re-ranked: {RERANKED}"
+        if draws:
+            report["reranked"]["draws"] = _mean(draws, max_rank, reranked=True)
     return report
+
+
+def _mean(draws: list[Trial], max_rank: int, reranked: bool = False) -> dict[str, Any]:
+    each = [_figures(draw.evaluate(max_rank, reranked)) for draw in draws]
+    mean = {key: sum(figures[key] for figures in each) / len(each) for key in each[0]}
+    return {"count": len(each), "people": len(draws[0].query), **mean}
 
 
 def _figures(result: Evaluation) -> dict[str, float]:
@@ -213,8 +239,12 @@ def _figures(result: Evaluation) -> dict[str, float]:
 def _print(report: dict[str, Any]) -> None:
     columns = [key for key in (*(f"rank{r}" for r in PRINTED_RANKS), "mAP", "mINP") if key in report]
     lines = {f"all {report['people']:,} people": report}
-    if draws := report.get("draws"):
-        lines[f"mean of {draws['count']} draws of {draws['people']:,}"] = draws
+    reranked = report.get("reranked", {})
+    if reranked:
+        lines["re-ranked"] = reranked
+    for label, figures in (("", report), ("re-ranked, ", reranked)):
+        if draws := figures.get("draws"):
+            lines[f"{label}mean of {draws['count']} draws of {draws['people']:,}"] = draws
     width = max(map(len, lines))
     click.echo(f"{'percent':{width}}" + "".join(f"{key.replace('rank', 'rank-'):>9}" for key in columns))
     for label, figures in lines.items():

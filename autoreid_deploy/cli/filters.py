@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from autoreid_deploy.gallery.filters import Filter
 
 
-def _as_seconds(context: click.Context, option: click.Parameter, text: str | None) -> float | None:
+def as_seconds(context: click.Context, option: click.Parameter, text: str | None) -> float | None:
     """Read a time as in a CSV file; what is none is wrong usage."""
     from autoreid_deploy.records import read_time
 
@@ -23,22 +23,22 @@ def _as_seconds(context: click.Context, option: click.Parameter, text: str | Non
 
 
 def _repeated(name: str, metavar: str, help: str) -> Callable[[Any], Any]:
-    return click.option(name, metavar=metavar, multiple=True, help=help)
+    return click.option(name, metavar=metavar, multiple=True, help=f"{help}; may be repeated.")
 
 
 def _time(name: str, help: str) -> Callable[[Any], Any]:
-    return click.option(name, metavar="TIME", callback=_as_seconds, help=help)
+    return click.option(name, metavar="TIME", callback=as_seconds, help=help)
 
 
 _OPTIONS = {
-    "camera": _repeated("--camera", "C", "Only what camera C saw; may be repeated, as those below."),
-    "not_camera": _repeated("--not-camera", "C", "Only what camera C did not see."),
+    "camera": _repeated("--camera", "C", "Only what camera C saw"),
+    "not_camera": _repeated("--not-camera", "C", "Only what camera C did not see"),
     "since": _time("--since", "Only what was seen then or later: ISO 8601, UTC unless it names a zone."),
     "until": _time("--until", "Only what was seen before that time; it is read likewise."),
-    "person": _repeated("--person", "P", "Only the crops of person P."),
-    "not_person": _repeated("--not-person", "P", "Only crops that are not known to show person P."),
-    "tracklet": _repeated("--tracklet", "T", "Only the crops of tracklet T."),
-    "path": _repeated("--path", "GLOB", "Only crops whose whole absolute path fits; quote it: '*/night/*'."),
+    "person": _repeated("--person", "P", "Only the crops of person P"),
+    "not_person": _repeated("--not-person", "P", "Only crops that are not known to show person P"),
+    "tracklet": _repeated("--tracklet", "T", "Only the crops of tracklet T"),
+    "path": _repeated("--path", "GLOB", "Only crops whose whole absolute path fits, as '*/night/*'"),
 }
 
 

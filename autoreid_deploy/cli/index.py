@@ -1,14 +1,12 @@
 """`reid-index`: build an index of crops and look after it."""
 
 import time
-from collections.abc import Mapping
-from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from autoreid_deploy.cli.calibrate import calibrate
 from autoreid_deploy.cli.common import (
     Stopped,
     device_option,
@@ -23,6 +21,20 @@ from autoreid_deploy.cli.common import (
     to_index,
 )
 from autoreid_deploy.cli.doctor import doctor
+from autoreid_deploy.cli.info import audit, info
+from autoreid_deploy.cli.life import (
+    compact,
+    forget,
+    keep,
+    keep_days_option,
+    merge,
+    recall_option,
+    relabel,
+    renew,
+    settle,
+    verify,
+)
+from autoreid_deploy.cli.transfer import export, take_in
 from autoreid_deploy.errors import CropError, GalleryError, InputError
 
 if TYPE_CHECKING:
@@ -60,6 +72,7 @@ Examples:
   reid-index build gallery/                  embed what is new, skip what is known
   reid-index build crops.csv                 path,pid,camid[,time,tracklet]
   reid-index build market/ --names market --index ./market.reid
+  reid-index build crops.csv --keep-days 30  forget what was seen longer ago, now and in later builds
 Ctrl-C keeps what is done; the same command goes on from there."""
 )
 @click.argument("source", metavar="FOLDER", type=click.Path(path_type=Path))
@@ -68,14 +81,26 @@ Ctrl-C keeps what is done; the same command goes on from there."""
 @names_option
 @device_option
 @strict_option
+@keep_days_option
+@recall_option
 @json_option
 def build(
-    source: Path, index: Path, model: str | None, names: str, device: str, strict: bool, as_json: bool
+    source: Path,
+    index: Path,
+    model: str | None,
+    names: str,
+    device: str,
+    strict: bool,
+    keep_days: int | None,
+    recall: float | None,
+    as_json: bool,
 ) -> None:
     """Embed the crops of a FOLDER or a CSV file into the index; crops it knows are skipped."""
     from autoreid_deploy.records import scan
 
-    _take_in(scan(source, names=names), index, model, device, strict=strict, as_json=as_json)
+    records = scan(source, names=names)
+    terms = Terms(strict, keep_days, recall, as_json)
+    _take_in(records, index, model, device, terms)
 
 
 @cli.command(
@@ -89,8 +114,17 @@ Examples:
 @names_option
 @device_option
 @strict_option
+@keep_days_option
 @json_option
-def add(paths: tuple[Path, ...], index: Path, names: str, device: str, strict: bool, as_json: bool) -> None:
+def add(
+    paths: tuple[Path, ...],
+    index: Path,
+    names: str,
+    device: str,
+    strict: bool,
+    keep_days: int | None,
+    as_json: bool,
+) -> None:
     """Embed crops, folders or CSV files into an index that is there already."""
     from autoreid_deploy.gallery import Gallery
     from autoreid_deploy.records import read_names, scan
@@ -101,19 +135,28 @@ def add(paths: tuple[Path, ...], index: Path, names: str, device: str, strict: b
     for path in paths:
         if path not in crops:
             records += scan(path, names=names)
-    _take_in(records, index, None, device, strict=strict, as_json=as_json)
+    _take_in(records, index, None, device, Terms(strict, keep_days, None, as_json))
 
 
-def _take_in(
-    records: "list[Record]", index: Path, model: str | None, device: str, *, strict: bool, as_json: bool
-) -> None:
+class Terms(NamedTuple):
+    """How crops are taken in: what `build` and `add` were asked for."""
+
+    strict: bool
+    keep_days: int | None
+    recall: float | None
+    as_json: bool
+
+
+def _take_in(records: "list[Record]", index: Path, model: str | None, device: str, terms: Terms) -> None:
     from autoreid_deploy.gallery.intake import Intake
 
     embedder, gallery = _open_or_create(index, model, device)
     with embedder, gallery:
         start = time.monotonic()
+        keep(gallery, terms.keep_days)
+        records, old = _young(gallery, records)
         with progress(len(records)) as advance:
-            intake = Intake(gallery, embedder, strict=strict, advance=advance)
+            intake = Intake(gallery, embedder, strict=terms.strict, advance=advance)
             try:
                 tally = intake.take(records)
             except KeyboardInterrupt:
@@ -125,7 +168,29 @@ def _take_in(
                 raise InputError(
                     f"{error}; --strict stops here, {len(gallery):,} crops are kept in {index}"
                 ) from error
-        _report(gallery, tally, len(records), time.monotonic() - start, as_json)
+        seconds = time.monotonic() - start
+        expired = settle(gallery, recall=terms.recall)
+        _report(gallery, tally, Outcome(len(records), old, expired, seconds), terms.as_json)
+
+
+def _young(gallery: "Gallery", records: "list[Record]") -> "tuple[list[Record], int]":
+    """Leave out what would be forgotten at once; gives the others, and how many were left out."""
+    from autoreid_deploy.gallery.retention import horizon
+
+    before = horizon(gallery.store)
+    if before is None:
+        return records, 0
+    young = [record for record in records if record.time is None or record.time >= before]
+    return young, len(records) - len(young)
+
+
+class Outcome(NamedTuple):
+    """What `build` and `add` tell beside the tally of the crops."""
+
+    given: int
+    old: int
+    expired: int
+    seconds: float
 
 
 def _open_or_create(index: Path, model: str | None, device: str) -> "tuple[Embedder, Gallery]":
@@ -149,7 +214,7 @@ def _open_or_create(index: Path, model: str | None, device: str) -> "tuple[Embed
     return load_model(gallery, model, device), gallery
 
 
-def _report(gallery: "Gallery", tally: "Tally", given: int, seconds: float, as_json: bool) -> None:
+def _report(gallery: "Gallery", tally: "Tally", outcome: Outcome, as_json: bool) -> None:
     folder, crops = gallery.store.folder, len(gallery)
     gone = len(_missing(gallery))
     for path, reason in tally.failures[:10]:
@@ -166,8 +231,10 @@ def _report(gallery: "Gallery", tally: "Tally", given: int, seconds: float, as_j
                 "copied": tally.copied,
                 "unchanged": tally.unchanged,
                 "gone": gone,
+                "too_old": outcome.old,
+                "expired": outcome.expired,
                 "unreadable": [{"path": path, "reason": reason} for path, reason in tally.failures],
-                "seconds": round(seconds, 3),
+                "seconds": round(outcome.seconds, 3),
             }
         )
     else:
@@ -176,17 +243,22 @@ def _report(gallery: "Gallery", tally: "Tally", given: int, seconds: float, as_j
             "copied from the same content": tally.copied,
             "known already": tally.unchanged,
             "unreadable": len(tally.failures),
+            "older than is kept": outcome.old,
         }
         told = ", ".join(f"{count:,} {what}" for what, count in parts.items() if count)
-        rate = f" ({tally.embedded / seconds:,.0f} crops/s)" if tally.embedded else ""
+        rate = f" ({tally.embedded / outcome.seconds:,.0f} crops/s)" if tally.embedded else ""
         click.echo(f"{plural(crops, 'crop')} in {folder}: {told}{rate}")
+        if outcome.expired:
+            click.echo(f"{plural(outcome.expired, 'crop')} forgotten: seen longer ago than is kept")
         if gone:
             click.echo(
                 f"{plural(gone, 'crop')} of the index no longer on disk; to drop: "
                 f"reid-index remove --missing{to_index(folder)}"
             )
-    if not crops:
-        raise InputError(f"none of the {plural(given, 'crop')} could be read, the index {folder} is empty")
+    if not crops and outcome.given:
+        raise InputError(
+            f"none of the {plural(outcome.given, 'crop')} could be read, the index {folder} is empty"
+        )
 
 
 def _missing(gallery: "Gallery") -> list[Path]:
@@ -216,7 +288,7 @@ Examples:
 @index_option
 @json_option
 def remove(paths: tuple[Path, ...], pids: tuple[str, ...], missing: bool, index: Path, as_json: bool) -> None:
-    """Remove crops from the index; no picture is deleted."""
+    """Remove crops from the index; no picture is deleted. What must not stay anywhere: reid-index forget."""
     from autoreid_deploy.gallery import Gallery
 
     if not (paths or pids or missing):
@@ -230,6 +302,7 @@ def remove(paths: tuple[Path, ...], pids: tuple[str, ...], missing: bool, index:
                 removed += _found(gallery.remove(pids=[pid]), f"person {pid}")
             if missing:
                 removed += gallery.remove(paths=_missing(gallery))
+        renew(gallery)
         crops = len(gallery)
     if as_json:
         print_json({"index": index, "removed": removed, "crops": crops})
@@ -243,51 +316,6 @@ def _found(count: int, what: str) -> int:
     return count
 
 
-@cli.command(epilog="\b\nExamples:\n  reid-index info\n  reid-index info --json | jq .cameras")
-@index_option
-@json_option
-def info(index: Path, as_json: bool) -> None:
-    """Say what the index holds, and what its model was trained on."""
-    from autoreid_deploy.errors import ReidError
-    from autoreid_deploy.gallery import Gallery
-
-    with Gallery.open(index) as gallery:
-        facts = gallery.info()
-        try:
-            with load_model(gallery, None, "cpu") as embedder:
-                spec, trouble = embedder.spec, None
-        except ReidError as error:
-            spec, trouble = None, str(error)
-    values = {**asdict(facts), "model_error": trouble}
-    if spec:
-        sets = spec.training.get("data", [])
-        values |= {"height": spec.height, "width": spec.width, "terms": spec.terms, "training_data": sets}
-    if as_json:
-        print_json(values)
-        return
-    made = datetime.fromtimestamp(facts.created).strftime("%Y-%m-%d %H:%M")
-    lines = {
-        "index": f"{index} ({facts.bytes / 2**20:.1f} MiB, schema {facts.schema}, made {made})",
-        "crops": f"{facts.crops:,} of {plural(facts.people, 'known person', 'known people')}",
-        "cameras": ", ".join(f"{name}: {count:,} crops" for name, count in facts.cameras.items())
-        or "none known",
-        "model": f"{facts.model_id}, rows of {facts.dim} numbers",
-    }
-    if spec:
-        lines["input"] = f"{spec.height}x{spec.width}"
-        lines["terms"] = spec.terms
-        lines["trained on"] = "; ".join(_training_set(data) for data in sets) or "not told"
-    else:
-        lines["trouble"] = str(trouble)
-    for name, text in lines.items():
-        click.echo(f"{name:<11}{shown(text)}")
-
-
-def _training_set(data: Mapping[str, Any]) -> str:
-    """Describe one entry of a model's training data: name (people, crops, terms)."""
-    counts = [f"{data[what]:,} {what}" for what in ("people", "crops") if what in data]
-    return f"{data.get('name', '?')} ({', '.join([*counts, *filter(None, [data.get('terms')])])})"
-
-
-cli.add_command(doctor)
+for command in (info, calibrate, doctor, forget, relabel, merge, verify, compact, audit, export, take_in):
+    cli.add_command(command)
 main = entry_point(cli)

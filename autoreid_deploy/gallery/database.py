@@ -40,8 +40,11 @@ _TABLES = (
     "CREATE TABLE embedding (id INTEGER PRIMARY KEY, row BLOB NOT NULL, crc INTEGER NOT NULL)",
     # What indexes still hold and readers still remember.
     "CREATE TABLE tombstone (seq INTEGER PRIMARY KEY AUTOINCREMENT, id INTEGER NOT NULL)",
+    # Which of pid, camid and tracklet were corrected by hand: what a file name says does not undo that.
+    "CREATE TABLE by_hand (id INTEGER NOT NULL, what TEXT NOT NULL, PRIMARY KEY (id, what)) WITHOUT ROWID",
     """CREATE TRIGGER crop_gone AFTER DELETE ON crop BEGIN
         DELETE FROM embedding WHERE id = OLD.id;
+        DELETE FROM by_hand WHERE id = OLD.id;
         INSERT INTO tombstone (id) VALUES (OLD.id);
     END""",
     """CREATE TABLE generation (
@@ -59,6 +62,9 @@ _FROM_1 = (
     *_TABLES[1:],
     "INSERT INTO embedding SELECT id, embedding, crc32(embedding) FROM old",
     "INSERT INTO crop SELECT id, path, pid, camid, time, tracklet, size, mtime_ns, digest FROM old",
+    # The largest id that was ever given may be that of a crop that is gone.
+    "DELETE FROM sqlite_sequence WHERE name = 'crop'",
+    "INSERT INTO sqlite_sequence SELECT 'crop', seq FROM sqlite_sequence WHERE name = 'old'",
     "DROP TABLE old",
 )
 
@@ -176,11 +182,21 @@ class Database:
 
     def _upgrade(self) -> None:
         """Bring a file of schema 1 to this one, in one transaction."""
-        with self.write():
-            if self.scalar("PRAGMA user_version") < SCHEMA:  # nobody else did it meanwhile
-                for statement in _FROM_1:
-                    self.run(statement)
-                self.run(f"PRAGMA user_version = {SCHEMA}")
+        try:
+            with self.write():
+                if self.scalar("PRAGMA user_version") < SCHEMA:  # nobody else did it meanwhile
+                    for statement in _FROM_1:
+                        self.run(statement)
+                    self.run(f"PRAGMA user_version = {SCHEMA}")
+        except GalleryError as error:
+            if "readonly" not in str(error.__cause__):
+                raise
+            raise GalleryError(
+                f"{self.folder}: the index has schema 1, which has to be brought to schema {SCHEMA} first; open it "
+                "once where it can be written, with: reid-index info"
+            ) from error
+        with contextlib.suppress(sqlite3.OperationalError):
+            self.run("VACUUM")  # the old rows' room, and what schema 1 left of deleted ones; it can wait
 
     def close(self) -> None:
         """Close the file; the last one to do so folds the log into it."""
@@ -201,6 +217,11 @@ class Database:
     def changes(self) -> int:
         """Count the rows changed since the file was opened."""
         return self._connection.total_changes
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a `write` or a `snapshot` of this connection is going on."""
+        return self._connection.in_transaction
 
     @contextlib.contextmanager
     def write(self) -> Iterator[None]:

@@ -1,7 +1,7 @@
 """The front of a gallery: a container of records that answers "who looks like this?"."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -9,59 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from autoreid_deploy.calibration import Calibration
 from autoreid_deploy.errors import InputError, ModelMismatchError
-from autoreid_deploy.gallery import upkeep
-from autoreid_deploy.gallery.database import SCHEMA, Database
+from autoreid_deploy.gallery import answers, proof, retention, transfer, upkeep
+from autoreid_deploy.gallery.answers import Hit
+from autoreid_deploy.gallery.database import Database
 from autoreid_deploy.gallery.filters import Filter, person
+from autoreid_deploy.gallery.info import GalleryInfo, gather
 from autoreid_deploy.gallery.store import Published, Stamp, Store, Stored
 from autoreid_deploy.gallery.view import View
-from autoreid_deploy.records import DISTRACTOR, JUNK, Record
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """One answer.
-
-    Attributes:
-        rank: 1 is the closest.
-        id: of the row; never given to another embedding.
-        distance: 1 - cosine, in [0, 2], smaller is closer.
-        record: the crop.
-    """
-
-    rank: int
-    id: int
-    distance: float
-    record: Record
-
-
-@dataclass(frozen=True, slots=True)
-class GalleryInfo:
-    """What a gallery holds.
-
-    Attributes:
-        folder: where it lies.
-        model: what to load to ask it: a bundled name or a path.
-        model_id: name and hash of the model that made the rows.
-        dim: length of a row.
-        crops: how many rows.
-        people: how many known people; junk and distractors are none.
-        cameras: camera -> crops.
-        bytes: size on disk.
-        schema: of the database.
-        created: seconds since the epoch.
-    """
-
-    folder: Path
-    model: str
-    model_id: str
-    dim: int
-    crops: int
-    people: int
-    cameras: dict[str, int]
-    bytes: int
-    schema: int
-    created: float
+from autoreid_deploy.records import Record
+from autoreid_deploy.rerank import rerank_top
 
 
 class Gallery:
@@ -89,6 +47,8 @@ class Gallery:
         self.model_id = store.meta.model_id
         self.dim = store.meta.dim
         self._view = View(store)
+        self._counted = (-1, 0)
+        self._calibration: tuple[str, Calibration] | None = None
 
     @classmethod
     def create(cls, folder: str | Path, *, model_id: str, dim: int, model: str = "") -> "Gallery":
@@ -213,27 +173,34 @@ class Gallery:
             InputError: `what` is something else.
             GalleryError: the gallery cannot be written.
         """
+        return self._relabel(value, where, what, f"relabel: {what}")
+
+    def _relabel(self, value: str | None, where: Filter, what: str, line: str) -> int:
         if what not in ("pid", "camid", "tracklet"):
             raise InputError(f"expected pid, camid or tracklet to be changed, got {what!r}")
+        if value is not None and not _is_name(value):
+            raise InputError(f"expected a name for {what}, or None for unknown, got {value!r}")
         with self.store.write():
             ids = self.store.ids_where(*where.sql())
             changed = self.store.relabel(ids.tolist(), what, value)
             if changed:
-                self.store.note(f"relabel: {what} of {changed} crops changed")
+                self.store.note(f"{line} of {changed} crops")
         return changed
 
     def merge(self, pids: Collection[str], into: str) -> int:
         """Make one person of several, as after a wrong split; returns how many crops changed hands.
 
         Raises:
-            InputError: nobody is given, or no crop shows one of them.
+            InputError: nobody is given, or the gallery has no crop of one of them.
             GalleryError: the gallery cannot be written.
         """
+        person(*pids)
         with self.store.write():
             people = self.store.counts("pid")
             if unknown := sorted(set(pids) - people.keys()):
                 raise InputError(f"the index has no crop of person {unknown[0]}; nothing was merged")
-            return self.relabel(into, where=person(*pids))
+            others = set(pids) - {into}
+            return self._relabel(into, person(*others), "pid", "merge: pid") if others else 0
 
     def forget(
         self,
@@ -258,10 +225,22 @@ class Gallery:
         Raises:
             GalleryError: the gallery cannot be written, or a reader keeps its journal; see `upkeep.forget`.
         """
-        ids = self.store.ids_where(*where.sql())
-        if not dry_run and len(ids):
-            upkeep.forget(self.store, ids, f"forget: {len(ids)} crops", tick)
-        return len(ids)
+        if dry_run:
+            return self.store.count(*where.sql())
+        return upkeep.forget(self.store, *where.sql(), "forget", tick)
+
+    @property
+    def keep_days(self) -> int | None:
+        """How many days a crop is kept after it was seen; None for no limit. What is older goes with `expire`."""
+        return retention.keep_days(self.store)
+
+    @keep_days.setter
+    def keep_days(self, days: int | None) -> None:
+        retention.set_keep_days(self.store, days)
+
+    def expire(self, now: float | None = None, tick: Callable[[int], object] = lambda count: None) -> int:
+        """Forget what is older than `keep_days`; returns how many crops there were. See `retention.expire`."""
+        return retention.expire(self.store, now, tick)
 
     def compact(
         self,
@@ -284,38 +263,185 @@ class Gallery:
         return True
 
     def verify(self, tick: Callable[[int], object] = lambda count: None) -> list[str]:
-        """Compare database, index and files with each other; gives a line for each fault. See `upkeep.verify`."""
-        return list(upkeep.verify(self.store, tick))
+        """Compare database, index and files with each other; gives a line for each fault. See `proof.verify`."""
+        return list(proof.verify(self.store, tick))
 
-    def query(self, embeddings: ArrayLike, k: int = 10, *, where: Filter | None = None) -> list[list[Hit]]:
-        """Find the crops that look most like each query. Exact, with and without a filter.
+    def export_to(
+        self,
+        target: str | Path,
+        *,
+        where: Filter | None = None,
+        tick: Callable[[int], object] = lambda count: None,
+    ) -> int:
+        """Write crops and rows to a folder, or to one file that ends in .parquet. See `transfer.export`."""
+        return transfer.export(self.store, Path(target), where, tick)
+
+    def import_from(self, source: str | Path, tick: Callable[[int], object] = lambda count: None) -> int:
+        """Take in all crops that `export_to` wrote, or none. See `transfer.take_in`."""
+        return transfer.take_in(self.store, Path(source), tick)
+
+    def query(
+        self,
+        embeddings: ArrayLike,
+        k: int = 10,
+        *,
+        where: Filter | None = None,
+        pool: str = "each",
+        group: str | None = None,
+        rerank: int = 0,
+        fpr: float | None = None,
+        calibration: Calibration | None = None,
+    ) -> list[list[Hit]]:
+        """Find the crops that look most like each query.
 
         Args:
             embeddings: (Q, D) or (D,), any length but 0.
             k: how many hits a query; a smaller gallery gives fewer.
             where: search only the crops that pass, such as `camera("3") & since("2026-11-01")`.
+            pool: the pictures show one person each (`each`), or all of them the same one, who is then asked for by
+                the `mean` of the rows or by the nearest of them (`max`).
+            group: only the best hit of each `person` or `tracklet`; a crop without one stands for itself.
+            rerank: how many candidates are put in another order by their neighbours among each other; 0 for none.
+            fpr: mark hits as unknown that are farther away than this share of pairs of different people.
+            calibration: what distances mean; None for the gallery's own, if it has one.
 
         Returns:
-            Q lists of hits, closest first.
+            Q lists of hits, or one, closest first.
 
         Raises:
-            InputError: k is below 1, the shape doesn't fit, or a row is NaN, infinite or zero.
+            InputError: the shape doesn't fit, a row is NaN, infinite or zero, an argument is none of those expected,
+                or there is no calibration to tell a false-positive rate by.
             GalleryError: the store is damaged.
         """
-        if k < 1:
-            raise InputError(f"expected k of 1 or more, got {k}")
-        queries = self._unit_rows(embeddings)
+        answers.check(k, pool, group, rerank)
+        rows = self._unit_rows(embeddings)
+        if not len(rows):
+            return []
+        if pool == "mean":
+            rows = answers.mean_row(rows)
         # One state of the store for the search and for its records, whatever others write meanwhile.
         with self.store.snapshot() as version:
             self._view.follow(version)
-            distances, ids = self._view.search(queries, k, self._passing(where))
-            rows = {row.id: row.record for row in self.store.stored(np.unique(ids))}
-        return [
-            [Hit(rank, id, distance, rows[id]) for rank, (id, distance) in enumerate(pairs, 1)]
-            for pairs in (
-                zip(*both, strict=True) for both in zip(ids.tolist(), distances.tolist(), strict=True)
+            among = self._passing(where)
+
+            def closest(count: int) -> answers.Found:
+                found = self._view.search(rows, count, among)
+                return answers.closest_of(found, count) if pool == "max" else found
+
+            def known(ids: NDArray[np.int64]) -> dict[int, Record]:
+                return {row.id: row.record for row in self.store.stored(ids)}
+
+            order: dict[int, dict[int, float]] = {}
+            nearest = self._reranked(rows, closest, max(rerank, k), order) if rerank else closest
+            if group is None:
+                distances, ids = nearest(k)
+                found = list(zip(distances.tolist(), ids.tolist(), strict=True))
+            else:
+                found = answers.one_a_group(nearest, known, k, group)
+            records = known(np.unique([id for _, line in found for id in line]))
+            return self._hits(found, records, order, fpr, calibration or self.calibration)
+
+    def _reranked(
+        self,
+        rows: NDArray[np.float32],
+        nearest: Callable[[int], answers.Found],
+        candidates: int,
+        order: dict[int, dict[int, float]],
+    ) -> Callable[[int], answers.Found]:
+        """Put so many candidates in another order; fills `order` with query -> id -> distance by neighbours."""
+        distances, ids = nearest(candidates)
+        if ids.shape[1] > 1:
+            near = self._view.rows_of(ids.reshape(-1)).reshape(*ids.shape, self.dim)
+            at, blended = rerank_top(rows, near)
+            distances, ids = np.take_along_axis(distances, at, 1), np.take_along_axis(ids, at, 1)
+            for query, line in enumerate(zip(ids.tolist(), blended.tolist(), strict=True)):
+                order[query] = dict(zip(*line, strict=True))
+        return lambda count: (distances[:, :count], ids[:, :count])
+
+    def _hits(
+        self,
+        found: Sequence[tuple[list[float], list[int]]],
+        records: Mapping[int, Record],
+        order: Mapping[int, Mapping[int, float]],
+        fpr: float | None,
+        calibration: Calibration | None,
+    ) -> list[list[Hit]]:
+        limit = np.inf
+        if fpr is not None:
+            if calibration is None:
+                raise InputError(
+                    "a false-positive rate needs a calibration, and neither model nor index has one; "
+                    "make one with: reid-index calibrate"
+                )
+            limit = calibration.threshold(fpr)
+        if calibration is not None:
+            calibration = calibration.for_people(self._people())
+        hits = []
+        for query, (distances, ids) in enumerate(found):
+            likely = [None] * len(ids) if calibration is None else calibration.probability(distances).tolist()
+            blended = order.get(query, {})
+            hits.append(
+                [
+                    Hit(rank, id, distance, records[id], probability, not distance < limit, blended.get(id))
+                    for rank, (id, distance, probability) in enumerate(
+                        zip(ids, distances, likely, strict=True), 1
+                    )
+                ]
             )
-        ]
+        return hits
+
+    def query_stored(
+        self, of: Filter, k: int = 10, *, where: Filter | None = None, **how: Any
+    ) -> list[list[Hit]]:
+        """Ask by crops that the gallery holds, such as a tracklet, for others that look like them.
+
+        Args:
+            of: the crops that ask; they are no answers.
+            k: how many hits.
+            where: search only the crops that pass.
+            how: as for `query`; `pool` is `mean` unless said otherwise.
+
+        Raises:
+            InputError: no crop passes `of`, or as `query`.
+        """
+        with self.store.snapshot() as version:
+            ids = self.store.ids_where(*of.sql())
+            if not len(ids):
+                raise InputError(f"the index has no crop that passes {of}")
+            self._view.follow(version)
+            rows = self._view.rows_of(ids)
+            others = ~of if where is None else where & ~of
+            return self.query(rows, k, where=others, **{"pool": "mean", **how})
+
+    def _people(self) -> int:
+        """How many people there may be: those known, or a crop each; counted once for each index."""
+        number = self._view.published.number if self._view.published else 0
+        if self._counted[0] != number or not self._counted[1]:
+            self._counted = number, self.store.people() or self.store.count()
+        return max(1, self._counted[1])
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What distances mean here, if it was fitted on this gallery; None where it was not.
+
+        Raises:
+            InputError: it is damaged.
+        """
+        text = self.store.told("calibration")
+        if text is None:
+            return None
+        if self._calibration is None or self._calibration[0] != text:
+            try:
+                table = json.loads(text)
+            except ValueError:
+                table = {}
+            source = str(self.store.folder)
+            self._calibration = text, Calibration.from_dict(table if isinstance(table, dict) else {}, source)
+        return self._calibration[1]
+
+    @calibration.setter
+    def calibration(self, calibration: Calibration) -> None:
+        self.store.tell("calibration", json.dumps(calibration.to_dict()))
 
     def _passing(self, where: Filter | None) -> tuple[object, NDArray[np.int64]] | None:
         if where is None:
@@ -341,16 +467,10 @@ class Gallery:
 
     def info(self) -> GalleryInfo:
         """Count what is there."""
-        people = self.store.counts("pid").keys() - {JUNK, DISTRACTOR}
-        return GalleryInfo(
-            folder=self.store.folder,
-            model=self.model,
-            model_id=self.model_id,
-            dim=self.dim,
-            crops=len(self),
-            people=len(people),
-            cameras=self.store.counts("camid"),
-            bytes=sum(file.stat().st_size for file in self.store.folder.iterdir() if file.is_file()),
-            schema=SCHEMA,
-            created=self.store.meta.created,
-        )
+        return gather(self.store)
+
+
+def _is_name(value: str) -> bool:
+    """Whether somebody can be called so; text that no crop can carry raises."""
+    person(value)
+    return bool(value)

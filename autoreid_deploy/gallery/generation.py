@@ -52,6 +52,8 @@ class Generation:
         """Read all rows and compare them with their SHA-256; returns what is wrong, or None."""
         try:
             _check_section(self.path, _read_head(self.path)[0], "rows")
+        except FileNotFoundError:
+            pass  # a newer generation has taken its place; what is mapped stays as it was
         except (DamagedError, OSError) as error:
             self.fault = str(error)
         return self.fault
@@ -122,7 +124,7 @@ def write(folder: Path, number: int, ids: NDArray[np.int64], index: Index) -> st
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _sync(home)
+    sync(home)
     return hashlib.sha256(head).hexdigest()
 
 
@@ -131,7 +133,8 @@ def _bytes(array: NDArray[Any]) -> Any:
     return array.reshape(-1).view(np.uint8).data if array.size else b""
 
 
-def _sync(folder: Path) -> None:
+def sync(folder: Path) -> None:
+    """Make the names in a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

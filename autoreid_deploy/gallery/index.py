@@ -278,21 +278,16 @@ def _encode(rows: Rows16, kind: str, halved: bool, rng: np.random.Generator) -> 
     dim = rows.shape[1]
     coded = dim // 2 if halved else dim
     coded -= coded % 2
+    lists = ""
+    if kind == IVF:
+        count = int(2 ** np.clip(np.round(np.log2(4 * np.sqrt(len(rows)))), 2, 16))
+        lists = f"IVF{min(count, max(1, len(rows) // 39))},"
     with threads(BATCH):
-        if kind == PQ:
-            codes = faiss.IndexPQFastScan(coded, coded // 2, 4, faiss.METRIC_L2)
-        else:
-            lists = int(2 ** np.clip(np.round(np.log2(4 * np.sqrt(len(rows)))), 2, 16))
-            lists = min(lists, max(1, len(rows) // 39))
-            codes = faiss.IndexIVFPQFastScan(
-                faiss.IndexFlatL2(coded), coded, lists, coded // 2, 4, faiss.METRIC_L2
-            )
-            codes.own_fields = True
-            codes.quantizer.this.disown()
-            codes.cp.min_points_per_centroid = 1
-        codes.pq.cp.min_points_per_centroid = 1
         # Distances, not products: a rotation about the mean would shift products by more than it should.
-        turned = faiss.IndexPreTransform(faiss.PCAMatrix(dim, coded, 0, True), codes)
+        turned = faiss.index_factory(dim, f"PCAR{coded},{lists}PQ{coded // 2}x4fs", faiss.METRIC_L2)
+        codes = faiss.downcast_index(turned.index)
+        for clustering in [codes.pq.cp, *([codes.cp] if lists else [])]:
+            clustering.min_points_per_centroid = 1
         sample = np.sort(rng.choice(len(rows), min(_TRAINING, len(rows)), replace=False))
         turned.train(rows[sample].astype(np.float32))
         for start in range(0, len(rows), 4 * _CHUNK):

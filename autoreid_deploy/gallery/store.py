@@ -18,13 +18,23 @@ from numpy.typing import NDArray
 
 from autoreid_deploy.errors import GalleryError
 from autoreid_deploy.gallery.database import BUSY_SECONDS, DAMAGED, FILE, Database, Version
+from autoreid_deploy.gallery.pages import count_unclean
 from autoreid_deploy.gallery.paths import path_value
-from autoreid_deploy.records import Record
+from autoreid_deploy.records import DISTRACTOR, JUNK, Record
+
+
+def _unless_by_hand(column: str) -> str:
+    told = f"SELECT 1 FROM by_hand WHERE by_hand.id = crop.id AND what = '{column}'"
+    return f"{column} = CASE WHEN EXISTS ({told}) THEN {column} ELSE ? END"
+
 
 _COLUMNS = "path, pid, camid, time, tracklet, size, mtime_ns, digest"
 _VALUES = "CAST(? AS TEXT), ?, ?, ?, ?, ?, ?, ?"
 # Without the plus SQLite would put ?1 in the place of the digest, and no longer see that the index fits.
 _BY_DIGEST = "SELECT id FROM crop WHERE substr(digest, 1, 8) = substr(?1, 1, 8) AND +digest = ?1 LIMIT 1"
+_LABELS = ("pid", "camid", "tracklet")
+_UPDATE = f"""UPDATE crop SET path = CAST(? AS TEXT), {_unless_by_hand("pid")}, {_unless_by_hand("camid")},
+    time = ?, {_unless_by_hand("tracklet")}, size = ?, mtime_ns = ?, digest = ? WHERE id = ?"""
 _BLOCK = 8192
 _LAST = 2**63 - 1
 
@@ -134,10 +144,10 @@ class Store:
         """Read one state for as long as this lasts; gives its version, which changes whenever rows may."""
         return self._database.snapshot()
 
-    def count(self) -> int:
-        """Count the crops."""
+    def count(self, condition: str = "1", values: Sequence[Any] = ()) -> int:
+        """Count the crops, or those for which an SQL condition holds."""
         with self._database.plain_errors():
-            return int(self._database.scalar("SELECT count(*) FROM crop"))
+            return int(self._database.scalar(f"SELECT count(*) FROM crop WHERE {condition}", values))
 
     def counts(self, column: str) -> dict[str, int]:
         """Count the crops by `pid` or `camid`, "2" before "10"; those without one are left out."""
@@ -147,6 +157,12 @@ class Store:
         )
         with self._database.plain_errors():
             return dict(self._database.run(query))
+
+    def people(self) -> int:
+        """Count the known people; junk and distractors are none."""
+        query = "SELECT count(DISTINCT pid) FROM crop WHERE pid NOT IN (?, ?)"
+        with self._database.plain_errors():
+            return int(self._database.scalar(query, (JUNK, DISTRACTOR)))
 
     def put(
         self, records: Sequence[Record], rows: NDArray[np.float16], stamps: Sequence[Stamp | None]
@@ -201,10 +217,9 @@ class Store:
             return True
 
     def update(self, id: int, record: Record, stamp: Stamp) -> None:
-        """Change what is known about a crop and its file, not its embedding."""
-        change = f"UPDATE crop SET ({_COLUMNS}) = ({_VALUES}) WHERE id = ?"
+        """Change what is known about a crop and its file, not its embedding nor what was corrected by hand."""
         with self.write():
-            self._database.run(change, (*_values(record, stamp), id))
+            self._database.run(_UPDATE, (*_values(record, stamp), id))
 
     def delete(self, *, paths: Iterable[Path] = (), ids: Iterable[int] = (), pids: Iterable[str] = ()) -> int:
         """Delete crops by path (a folder means all below it), id or person; returns how many there were."""
@@ -263,23 +278,58 @@ class Store:
         Raises:
             GalleryError: a row was changed since it was written, or it is not a unit row: the file is damaged.
         """
-        size = 2 * self.meta.dim
         ids, blobs = [], []
         with self._database.plain_errors():
             cursor = self._database.run(
                 "SELECT id, row, crc FROM embedding WHERE id > ? AND id <= ? ORDER BY id", (after, until)
             )
             while block := cursor.fetchmany(_BLOCK):
-                if not all(isinstance(row, bytes) and len(row) == size for _, row, _ in block):
-                    raise self._damaged("an embedding has the wrong length")
-                if any(zlib.crc32(row) != crc for _, row, crc in block):
-                    raise self._damaged("an embedding was changed since it was written")
                 ids += [id for id, _, _ in block]
-                blobs.append(b"".join([row for _, row, _ in block]))
+                blobs.append(self._sound([line[1:] for line in block]))
                 tick(len(block))
         rows = np.frombuffer(b"".join(blobs), "<f2").reshape(len(ids), self.meta.dim)
         self._check_lengths(rows)
         return np.array(ids, np.int64), rows
+
+    def _sound(self, pairs: Sequence[tuple[Any, Any]]) -> bytes:
+        """Join rows that are as long as they must be and have the checksum that stands beside them."""
+        if not all(isinstance(row, bytes) and len(row) == 2 * self.meta.dim for row, _ in pairs):
+            raise self._damaged("an embedding has the wrong length or is missing")
+        if any(zlib.crc32(row) != crc for row, crc in pairs):
+            raise self._damaged("an embedding was changed since it was written")
+        return b"".join([row for row, _ in pairs])
+
+    def chunks(
+        self, size: int, condition: str = "1", values: Sequence[Any] = ()
+    ) -> Iterator[tuple[list[Stored], NDArray[np.float16]]]:
+        """Read crops with their rows in order of id, so many at a time; to be used inside a snapshot.
+
+        Args:
+            size: how many at a time.
+            condition: SQL that holds for the crops to read.
+            values: its parameters.
+
+        Yields:
+            C crops and (C, D) rows.
+
+        Raises:
+            GalleryError: as in `rows`.
+        """
+        query = (
+            f"SELECT id, {_COLUMNS}, row, crc FROM crop LEFT JOIN embedding USING (id) "
+            f"WHERE id > ? AND {condition} ORDER BY id LIMIT ?"
+        )
+        last = 0
+        while True:
+            with self._database.plain_errors():
+                block = self._database.run(query, (last, *values, size)).fetchall()
+            if not block:
+                return
+            rows = np.frombuffer(self._sound([line[-2:] for line in block]), "<f2")
+            rows = rows.reshape(len(block), self.meta.dim)
+            self._check_lengths(rows)
+            yield [self._read_row(line[:-2]) for line in block], rows
+            last = block[-1][0]
 
     def _check_lengths(self, rows: NDArray[np.float16]) -> None:
         for start in range(0, len(rows), _BLOCK):
@@ -378,39 +428,60 @@ class Store:
             self._database.run("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
     def relabel(self, ids: Iterable[int], column: str, value: str | None) -> int:
-        """Change `pid`, `camid` or `tracklet` of crops; returns how many there were."""
-        if column not in ("pid", "camid", "tracklet"):
+        """Correct `pid`, `camid` or `tracklet` of crops by hand, for good; returns how many there were."""
+        if column not in _LABELS:
             raise ValueError(column)
+        chosen = [int(id) for id in ids]
         with self.write():
             before = self._database.changes()
             self._database.run_many(
-                f"UPDATE crop SET {column} = ? WHERE id = ?", ((value, int(id)) for id in ids)
+                f"UPDATE crop SET {column} = ? WHERE id = ?", ((value, id) for id in chosen)
             )
-            return self._database.changes() - before
+            changed = self._database.changes() - before
+            self._database.run_many(
+                "INSERT OR IGNORE INTO by_hand SELECT id, ? FROM crop WHERE id = ?",
+                ((column, id) for id in chosen),
+            )
+        return changed
+
+    def by_hand(self, ids: Iterable[int]) -> list[tuple[str, ...]]:
+        """What of each crop was corrected by hand: some of `pid`, `camid` and `tracklet`."""
+        query = "SELECT what FROM by_hand WHERE id = ? ORDER BY what"
+        with self._database.plain_errors():
+            return [tuple(what for (what,) in self._database.run(query, (int(id),))) for id in ids]
+
+    def mark_by_hand(self, pairs: Iterable[tuple[int, str]]) -> None:
+        """Note that labels were corrected by hand: (id, `pid`, `camid` or `tracklet`)."""
+        with self.write():
+            self._database.run_many("INSERT OR IGNORE INTO by_hand VALUES (?, ?)", pairs)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a `write` or a `snapshot` is going on here."""
+        return self._database.is_busy
 
     def scrub(self) -> None:
-        """Write the file anew, so that no page holds what was deleted."""
-        with self._database.plain_errors():
-            self._database.run("VACUUM")
-
-    def scrub_journal(self) -> None:
-        """Fold the journal into the file and cut it to nothing.
+        """Write the file anew, so that no page holds what was deleted, fold the journal in, and cut it to nothing.
 
         Raises:
-            GalleryError: readers did not let go of it for a while.
+            GalleryError: another process writes, or a reader did not let go of the journal for a while.
         """
+        with self._database.plain_errors():
+            self._database.run("VACUUM")
         deadline = time.monotonic() + BUSY_SECONDS
-        while True:
-            with self._database.plain_errors():
-                busy = self._database.run("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-            if not busy:
-                return
+        while self._fold("TRUNCATE")[0]:
             if time.monotonic() > deadline:
                 raise GalleryError(
                     f"{self.folder}: a query that is still running keeps deleted rows in the journal; what was asked "
                     "for is deleted, finish it later with: reid-index compact"
                 )
             time.sleep(0.05)
+
+    def _fold(self, how: str) -> tuple[int, int, int]:
+        """Fold the journal into the file: (whether that was hindered, its pages, how many were folded)."""
+        with self._database.plain_errors():
+            busy, pages, folded = self._database.run(f"PRAGMA wal_checkpoint({how})").fetchone()
+        return busy, pages, folded
 
     def orphans(self) -> Iterator[str]:
         """Say what of the tables does not belong together."""
@@ -430,44 +501,29 @@ class Store:
             if count:
                 yield f"database: {count} {what}"
 
-    def unclean_pages(self) -> int:
-        """How many free pages hold anything but zeros, and pages of the journal that may."""
-        with self._database.plain_errors():
-            size, free = (
-                int(self._database.scalar(f"PRAGMA {name}")) for name in ("page_size", "freelist_count")
-            )
-        return free and count_unclean(self.folder / FILE, size)
+    def unclean_pages(self) -> int | None:
+        """How many free pages hold anything but zeros; None while a reader keeps the file from being looked at."""
+        with contextlib.suppress(GalleryError):  # where nothing can be written there is no journal to fold
+            _, pages, folded = self._fold("PASSIVE")
+            if pages != folded:
+                return None
+        with self.snapshot():  # from here on nobody folds anything into the file
+            size = int(self._database.scalar("PRAGMA page_size"))
+            free = int(self._database.scalar("PRAGMA freelist_count"))
+            return count_unclean(self.folder / FILE, size) if free else 0
 
-    def complaints(self) -> list[str]:
-        """Let SQLite check its own file; empty when it is sound."""
+    def complaints(self, *, thorough: bool = False) -> list[str]:
+        """Let SQLite check its own file; empty when it is sound.
+
+        Args:
+            thorough: compare each of its indexes with the table too, since a filter trusts them.
+        """
+        check = "integrity_check" if thorough else "quick_check"
         with self._database.plain_errors():
-            return [text for (text,) in self._database.run("PRAGMA quick_check(3)") if text != "ok"]
+            return [text for (text,) in self._database.run(f"PRAGMA {check}(3)") if text != "ok"]
 
 
 _SLASH = os.fsencode(os.sep)
-
-
-def count_unclean(path: Path, size: int) -> int:
-    """Count the free pages of a database file that hold anything but zeros.
-
-    The file's list of free pages is a chain of trunks: each holds the number of the next one, how many leaves it
-    names, and their numbers (https://sqlite.org/fileformat2.html#the_freelist).
-    """
-    unclean = 0
-    with path.open("rb") as file:
-
-        def page(number: int) -> bytes:
-            file.seek((number - 1) * size)
-            return file.read(size)
-
-        trunk = int.from_bytes(page(1)[32:36], "big")
-        while trunk:
-            words = np.frombuffer(page(trunk), ">u4")
-            leaves = words[2 : 2 + int(words[1])]
-            unclean += bool(words[2 + len(leaves) :].any())
-            unclean += sum(any(page(int(leaf))) for leaf in leaves)
-            trunk = int(words[0])
-    return unclean
 
 
 def _values(record: Record, stamp: Stamp | None) -> tuple[Any, ...]:

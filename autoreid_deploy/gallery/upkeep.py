@@ -1,24 +1,24 @@
-"""What keeps a gallery quick, small and honest: new generations, forgetting, and the proof of both."""
+"""What keeps a gallery quick and small: new generations of its index; and what makes it forget."""
 
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from autoreid_deploy.errors import GalleryError
+from autoreid_deploy.errors import GalleryError, InputError
 from autoreid_deploy.gallery import generation as files
-from autoreid_deploy.gallery.generation import DamagedError
-from autoreid_deploy.gallery.index import EXACT_UP_TO, KINDS, RECALL, build
+from autoreid_deploy.gallery.index import KINDS, RECALL, build
 from autoreid_deploy.gallery.store import Published, Store
 
 # Shares of the generation beyond which a new one pays.
 DELTA_SHARE = 0.05
 GONE_SHARE = 0.10
 DELTA_LEAST = 20_000  # so few rows are scanned in less than half a millisecond
+_TARGET = "recall"
+SCRUB, DONE = "scrub", "done"
 Tick = Callable[[int], object]
 
 
@@ -30,7 +30,7 @@ def compact(
     Args:
         store: the truth.
         kind: `exact`, `pq` or `ivf`; None for the best at this size.
-        recall: of the true 10 nearest that the index must find; None for what the last one was asked for, or 0.99.
+        recall: of the true 10 nearest that the index must find; None for what was asked for last, or 0.99.
         tick: called with how many rows were read.
 
     Raises:
@@ -38,15 +38,14 @@ def compact(
         InputError: the kind is unknown.
     """
     start = time.monotonic()
-    before = store.current()
-    if recall is None:
-        recall = float(before.tuning.get("target", RECALL)) if before else RECALL
+    if recall is not None:
+        set_target(store, recall)
     number = store.reserve_generation()
     with store.snapshot():
         seen = store.last_tombstone()
         last = store.last_id()
         ids, rows = store.rows(tick=tick)
-    index = build(rows, kind, recall)
+    index = build(rows, kind, target(store))
     try:
         sha256 = files.write(store.folder, number, ids, index)
         published = Published(
@@ -56,10 +55,35 @@ def compact(
             (store.folder / files.FOLDER / files.name_of(number)).unlink(missing_ok=True)
     except FileNotFoundError:
         pass  # a later compaction has swept it away, and published its own
+    except OSError as error:
+        raise GalleryError(
+            f"{store.folder}: the new index can't be written ({error.strerror or error}); the rows are safe, and "
+            "queries read them instead; mend that and run: reid-index compact"
+        ) from error
     sweep(store)
     current = store.current()
-    assert current is not None
+    if current is None or current.number < number:
+        raise GalleryError(f"{store.folder}: the new index was lost while it was written; run compact again")
     return current
+
+
+def target(store: Store) -> float:
+    """The recall of the true 10 nearest that an index must have."""
+    current = store.current()
+    told = store.told(_TARGET) or (current.tuning.get("target") if current else None)
+    return RECALL if told is None else float(told)
+
+
+def set_target(store: Store, recall: float) -> None:
+    """Ask every later index for a recall.
+
+    Raises:
+        InputError: it is not above 0 and at most 1.
+        GalleryError: the gallery cannot be written.
+    """
+    if not 0 < recall <= 1:
+        raise InputError(f"expected a recall above 0 and at most 1, got {recall}")
+    store.tell(_TARGET, repr(float(recall)))
 
 
 def is_due(store: Store) -> bool:
@@ -69,30 +93,39 @@ def is_due(store: Store) -> bool:
         return count > DELTA_LEAST
     if not (store.folder / files.FOLDER / files.name_of(current.number)).exists():
         return True
-    gone = store.tombstone_count(current.last_id)
-    new = count - (current.crops - gone)
+    new, gone = backlog(store)
     return new > max(DELTA_LEAST, DELTA_SHARE * current.crops) or gone > max(
         DELTA_LEAST // 10, GONE_SHARE * current.crops
     )
+
+
+def backlog(store: Store) -> tuple[int, int]:
+    """How many rows the current generation lacks, and how many of its own are gone."""
+    current, count = store.current(), store.count()
+    if current is None:
+        return count, 0
+    gone = store.tombstone_count(current.last_id)
+    return count - (current.crops - gone), gone
 
 
 def sweep(store: Store) -> None:
     """Drop the files of older generations, and what killed processes left of theirs."""
     current = store.current()
     for path in files.files(store.folder):
-        number = _number(path)
+        number = number_of(path)
         outdated = number is not None and current is not None and number < current.number
-        if outdated or (path.suffix == ".tmp" and not _is_running(path)):
+        if outdated or (path.suffix == ".tmp" and not is_running(path)):
             with contextlib.suppress(FileNotFoundError):
                 path.unlink()
 
 
-def _number(path: Path) -> int | None:
-    digits = path.name.removeprefix("gen-")[:6]
+def number_of(path: Path) -> int | None:
+    """The number that a file's name carries."""
+    digits = path.name.removeprefix("gen-").partition(".")[0]
     return int(digits) if path.name.startswith("gen-") and digits.isdigit() else None
 
 
-def _is_running(path: Path) -> bool:
+def is_running(path: Path) -> bool:
     """Whether the process whose number a temporary file carries is there."""
     process = path.name.split(".")[1:2]
     try:
@@ -104,78 +137,87 @@ def _is_running(path: Path) -> bool:
     return True
 
 
-def forget(store: Store, ids: NDArray[np.int64], line: str, tick: Tick = lambda count: None) -> None:
+def forget(
+    store: Store, condition: str, values: Sequence[Any], what: str, tick: Tick = lambda count: None
+) -> int:
     """Delete rows so that nothing of them stays: not in the database, its journal or free pages, nor in an index.
 
     Args:
         store: the truth.
-        ids: of the rows.
-        line: for the audit; it must not tell who was forgotten.
+        condition: SQL that holds for the crops to forget.
+        values: its parameters.
+        what: the beginning of the audit's line, which goes on with their number; it must not tell who was forgotten.
         tick: called with how many rows were read for the new index.
+
+    Returns:
+        How many rows there were.
 
     Raises:
         GalleryError: the database can't be written, or readers keep its journal alive for too long: the rows are
-            deleted, and the same call, or `compact`, finishes the rest.
+            deleted, and the same call, or `compact`, finishes the rest. Or it is called inside a transaction.
     """
+    refuse_inside(store, "forget")
     with store.write():
-        store.delete(ids=ids.tolist())
-        store.note(line)
-        store.tell("scrub", "due")
+        # Chosen here, where nobody can add another one before they are deleted.
+        ids = store.ids_where(condition, values)
+        if len(ids):
+            store.delete(ids=ids.tolist())
+            store.note(f"{what}: {len(ids)} crops")
+            _make_due(store)
+    finish_forgetting(store, tick)
+    return len(ids)
+
+
+def forget_removed(store: Store, tick: Tick = lambda count: None) -> None:
+    """Wipe what earlier calls of `remove`, or replaced crops, have left in indexes, pages and the journal.
+
+    Raises:
+        GalleryError: as in `forget`.
+    """
+    refuse_inside(store, "forget")
+    with store.write():
+        store.note("forget: what was removed or replaced before")
+        _make_due(store)
     finish_forgetting(store, tick)
 
 
+def refuse_inside(store: Store, what: str) -> None:
+    """Refuse work that needs transactions of its own."""
+    if store.is_busy:
+        raise GalleryError(
+            f"{store.folder}: {what} can't be a part of a transaction or a snapshot; call it outside"
+        )
+
+
 def finish_forgetting(store: Store, tick: Tick = lambda count: None) -> None:
-    """Do what is left to do after rows were deleted for good."""
-    if store.told("scrub") != "due":
+    """Do what is left to do after rows were deleted for good; nothing if nothing is."""
+    if not is_forgetting_due(store):
         return
+    seen = store.told(SCRUB)
     compact(store, tick=tick)
     store.scrub()
-    store.tell("scrub", "done")
-    store.scrub_journal()
+    # Only now: whatever stops the steps above leaves word that they are due. And not where another process has
+    # deleted more meanwhile, which these steps may have come too early for.
+    with store.write():
+        if store.told(SCRUB) == seen:
+            store.tell(SCRUB, DONE)
 
 
-def verify(store: Store, tick: Tick = lambda count: None) -> Iterator[str]:
-    """Compare everything with everything; gives one line for each thing that is wrong.
+def is_forgetting_due(store: Store) -> bool:
+    """Whether deleted rows may be left in the files, since a forgetting was interrupted or is going on."""
+    return store.told(SCRUB) not in (None, DONE)
 
-    SQLite's own check; every row against its checksum; the index against its SHA-256 and against the rows; and that
-    nothing that was deleted is left: in an index, a journal, a free page or a stray file.
-    """
-    for complaint in store.complaints():
-        yield f"database: {complaint}"
-    for complaint in store.orphans():
-        yield complaint
-    try:
-        with store.snapshot():
-            ids, rows = store.rows(tick=tick)
-            current = store.current()
-            gone = {id for _, id in store.tombstones()}
-    except GalleryError as error:
-        yield str(error)
-        return
-    if current is not None:
-        path = store.folder / files.FOLDER / files.name_of(current.number)
-        try:
-            found = files.read(path, current.sha256)
-            if fault := found.check_rows():
-                raise DamagedError(fault)
-            wrong = [id for id in files.check_against(found, ids, rows).tolist() if id not in gone]
-            if wrong:
-                yield f"{path}: holds {len(wrong)} rows that are not those of the database, such as id {wrong[0]}"
-        except (DamagedError, OSError) as error:
-            yield f"index: {error}; queries read the database instead; mend it with: reid-index compact"
-    for path in files.files(store.folder):
-        if current is None or path.name != files.name_of(current.number):
-            yield f"{path}: no part of the index; drop it with: reid-index compact"
-    if store.told("scrub") == "due":
-        yield "forgetting was interrupted: deleted rows may be left in the files; finish it with: reid-index compact"
-    elif store.told("scrub") == "done" and (pages := store.unclean_pages()):
-        yield f"database: {pages} free pages still hold what was deleted; clean them with: reid-index compact"
+
+def is_scrubbed(store: Store) -> bool:
+    """Whether something was forgotten, and nothing of it may be left."""
+    return store.told(SCRUB) == DONE
+
+
+def _make_due(store: Store) -> None:
+    store.tell(SCRUB, f"due {uuid.uuid4()}")
 
 
 def check_kind(kind: str | None) -> None:
     """Refuse a kind of index that there is none of."""
     if kind is not None and kind not in KINDS:
-        raise GalleryError(f"expected an index of the kind {', '.join(KINDS)}, got {kind!r}")
-
-
-__all__ = ["EXACT_UP_TO", "check_kind", "compact", "finish_forgetting", "forget", "is_due", "sweep", "verify"]
+        raise InputError(f"expected an index of the kind {', '.join(KINDS)}, got {kind!r}")

@@ -151,10 +151,10 @@ class View:
         name, among = passing
         if name not in self._masks:
             masks = []
-            for ids, _, gone in self._parts:
+            for ids, _, _ in self._parts:
                 mask = np.zeros(len(ids), bool)
                 mask[_places(ids, among)] = True
-                masks.append(mask & ~gone)
+                masks.append(mask)  # what was removed passes nothing
             self._masks[name] = masks
         return self._masks[name]
 

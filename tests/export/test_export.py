@@ -12,10 +12,12 @@ import torch
 from click.testing import CliRunner
 
 from autoreid_deploy import Embedder
+from autoreid_deploy.calibration import Calibration
 from autoreid_deploy.errors import InputError, ModelError
 from autoreid_deploy.records import Record
 from export import parity
 from export.__main__ import cli
+from export.calibrate import calibrate
 from export.deploy_model import DeployModel
 from export.to_onnx import Trained, read_checkpoint, write_onnx
 from search import checkpoint
@@ -25,6 +27,7 @@ from search.data import Crops
 from search.genotype import load_genotype
 from search.network import Network, NetworkConfig, build_network
 from search.trainer import Trainer
+from tests.people import draw_people
 
 CONFIG = RunConfig(
     name="small",
@@ -194,3 +197,40 @@ def test_weights_of_another_network_are_refused(saved: Path, tmp_path: Path) -> 
     checkpoint.save(state, tmp_path / "last.pt")
     with pytest.raises(InputError, match="do not fit"):
         read_checkpoint(tmp_path / "last.pt")
+
+
+def test_a_calibration_comes_with_the_export_and_changes_nothing_else(
+    saved: Path, exported: Path, tmp_path: Path
+) -> None:
+    draw_people(tmp_path / "crops", people=8)
+    (tmp_path / "ids.txt").write_text("0001\n0002\n0003\n0004\n0005\n0006\n0007\n")
+    output = tmp_path / "calibrated.onnx"
+    command = [str(saved), "-o", str(output), "--calibrate", str(tmp_path / "crops")]
+    done = CliRunner().invoke(cli, [*command, "--split", str(tmp_path / "ids.txt")])
+    assert done.exit_code == 0, done.output
+    with Embedder.load(output) as embedder:
+        table = Calibration.from_dict(embedder.spec.calibration)
+        assert embedder.id in output.with_suffix(".parity.md").read_text()
+    assert (table.people, table.source) == (7, "crops, the people of ids.txt")
+    again = tmp_path / "again.onnx"
+    again.write_bytes(exported.read_bytes())
+    assert calibrate(again, tmp_path / "crops", tmp_path / "ids.txt") == table
+    before, after = onnx.load(exported), onnx.load(again)
+    assert before.graph == after.graph
+    props = [{prop.key: prop.value for prop in model.metadata_props} for model in (before, after)]
+    assert [key for key in props[0] if props[0][key] != props[1][key]] == ["calibration"]
+
+
+def test_people_that_the_crops_do_not_show_are_refused(
+    saved: Path, crop_folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "ids.txt").write_text("7777\n")
+    output = tmp_path / "model.onnx"
+    command = [str(saved), "-o", str(output), "--calibrate", str(crop_folder)]
+    done = CliRunner().invoke(cli, [*command, "--split", str(tmp_path / "ids.txt")])
+    assert isinstance(done.exception, InputError) and "none of its 1 people" in str(done.exception)
+    assert not output.exists()
+    few = CliRunner().invoke(cli, command)
+    assert isinstance(few.exception, InputError) and "at least 5 people" in str(few.exception)
+    alone = CliRunner().invoke(cli, [*command[:3], "--split", str(tmp_path / "ids.txt")])
+    assert alone.exit_code == 2
