@@ -224,38 +224,39 @@ class Store:
     def delete(self, *, paths: Iterable[Path] = (), ids: Iterable[int] = (), pids: Iterable[str] = ()) -> int:
         """Delete crops by path (a folder means all below it), id or person; returns how many there were."""
         with self.write():
-            before = self.count()
+            gone = 0
             for path in map(path_value, paths):
                 # All that lies below a folder comes between "folder/" and the character after the slash.
                 folder = path.rstrip(_SLASH) + _SLASH
-                self._database.run(
+                gone += self._database.run(
                     "DELETE FROM crop WHERE path = CAST(?1 AS TEXT)"
                     " OR path > CAST(?2 AS TEXT) AND path < CAST(?3 AS TEXT)",
                     (path, folder, folder[:-1] + bytes([folder[-1] + 1])),
-                )
+                ).rowcount
             for id in ids:
-                self._database.run("DELETE FROM crop WHERE id = ?", (int(id),))
+                gone += self._database.run("DELETE FROM crop WHERE id = ?", (int(id),)).rowcount
             for pid in pids:
-                self._database.run("DELETE FROM crop WHERE pid = ?", (pid,))
-            return before - self.count()
+                gone += self._database.run("DELETE FROM crop WHERE pid = ?", (pid,)).rowcount
+            return gone
 
     def stored(self, ids: Iterable[int] | None = None) -> Iterator[Stored]:
-        """Read rows without their embeddings: all of them in order of id, or the given ones."""
+        """Read rows without their embeddings in order of id: all of them, or the given ones."""
         query = f"SELECT id, {_COLUMNS} FROM crop"
+        values: tuple[str, ...] = ()
+        if ids is not None:
+            # All at once, by one parameter: SQLite takes but some thousands of them.
+            query += " WHERE id IN (SELECT value FROM json_each(?))"
+            values = (json.dumps([int(id) for id in ids]),)
         with self._database.plain_errors():
-            if ids is None:
-                cursors = iter([self._database.run(f"{query} ORDER BY id")])
-            else:
-                cursors = (self._database.run(f"{query} WHERE id = ?", (int(id),)) for id in ids)
-            for cursor in cursors:
-                yield from map(self._read_row, cursor)
+            yield from map(self._read_row, self._database.run(f"{query} ORDER BY id", values))
 
     def _read_row(self, row: tuple[Any, ...]) -> Stored:
         id, path, pid, camid, moment, tracklet, size, mtime_ns, digest = row
-        if not isinstance(path, str) or not Path(path).is_absolute() or "\0" in path:
+        place = Path(path) if isinstance(path, str) and "\0" not in path else None
+        if place is None or not place.is_absolute():
             raise self._damaged("a path can't be read")
         stamp = None if digest is None else Stamp(size, mtime_ns, digest)
-        return Stored(id, Record(Path(path), pid, camid, moment, tracklet), stamp)
+        return Stored(id, Record(place, pid, camid, moment, tracklet), stamp)
 
     def embeddings(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Read all rows in order of id; see `rows`."""
