@@ -408,7 +408,7 @@ class Gallery:
             ids = self.store.ids_where(*of.sql())
             if not len(ids):
                 raise InputError(f"the index has no crop that passes {of}")
-            self._view.follow(version)
+            self._view.follow(version, patient=True)  # it must hold the crops that ask
             rows = self._view.rows_of(ids)
             others = ~of if where is None else where & ~of
             return self.query(rows, k, where=others, **{"pool": "mean", **how})

@@ -43,11 +43,12 @@ class View:
         self._sequence = 0
         self._masks: dict[object, list[Mask]] = {}
 
-    def follow(self, version: Version) -> None:
+    def follow(self, version: Version, *, patient: bool = False) -> None:
         """Catch up with the state of the store, inside a snapshot of it.
 
         What this process has written is seen at once. What others have is, too, unless it is more than can be read in
         PATIENCE_SECONDS: then rows come in the order of their ids over the next calls, so that a query never waits.
+        With `patient` it does.
         """
         fault = self._generation is not None and self._generation.fault is not None
         if version == self._version and self._complete and not fault:
@@ -59,7 +60,7 @@ class View:
         swapped = (published and published.number) != (self.published and self.published.number)
         if before is None or undone or swapped or fault:
             self._start(published, reopen=before is None or swapped)
-        mine = before is None or before[1:] != version[1:] or swapped
+        mine = patient or before is None or before[1:] != version[1:] or swapped
         self._complete = self._read_new(None if mine else time.monotonic() + PATIENCE_SECONDS)
         self._version = version
 
