@@ -250,6 +250,17 @@ class Store:
         with self._database.plain_errors():
             yield from map(self._read_row, self._database.run(f"{query} ORDER BY id", values))
 
+    def records(self, ids: NDArray[np.int64]) -> dict[int, Record]:
+        """Read what is known about crops that an index has found, by id.
+
+        Raises:
+            GalleryError: one is not there: the file is damaged.
+        """
+        found = {row.id: row.record for row in self.stored(ids)}
+        if lost := set(ids.tolist()) - found.keys():
+            raise self._damaged(f"crop {min(lost)} is missing")
+        return found
+
     def _read_row(self, row: tuple[Any, ...]) -> Stored:
         id, path, pid, camid, moment, tracklet, size, mtime_ns, digest = row
         place = Path(path) if isinstance(path, str) and "\0" not in path else None
@@ -521,7 +532,10 @@ class Store:
         """
         check = "integrity_check" if thorough else "quick_check"
         with self._database.plain_errors():
-            return [text for (text,) in self._database.run(f"PRAGMA {check}(3)") if text != "ok"]
+            lines = [
+                line for (text,) in self._database.run(f"PRAGMA {check}(3)") for line in text.splitlines()
+            ]
+        return [line for line in lines if line not in ("ok", "*** in database main ***")]
 
 
 _SLASH = os.fsencode(os.sep)
