@@ -120,6 +120,25 @@ def work(folder: Path, seed: int, steps: int = 10**9) -> None:
             print(json.dumps(["refused", {**step, "why": str(error)}]), flush=True)
 
 
+def write_apart(folder: Path, number: int, steps: int = 60) -> None:
+    """What one of several writers does at the same time: adds to and removes from crops of its own, and compacts."""
+    chance = random.Random(number)
+    with Gallery.open(folder) as gallery:
+        for count in range(steps):
+            names = [f"/{number}/{chance.randrange(NAMES):04d}.jpg" for _ in range(20)]
+            token = 10**9 * number + 1000 * count
+            step: Step = {"do": "add", "crops": [[name, token + i, "p"] for i, name in enumerate(names)]}
+            if count % 5 == 4:
+                step = {"do": "remove", "paths": names}
+            elif count % 20 == 18:
+                step = {"do": "compact", "kind": None}
+            try:
+                take(gallery, step)
+                print(json.dumps(["done", step]), flush=True)
+            except GalleryError as error:
+                print(json.dumps(["refused", {**step, "why": str(error)}]), flush=True)
+
+
 def start(call: str, *words: object, limit: int | None = None) -> "subprocess.Popen[str]":
     """Start a process that makes a call of this module, with a limit to the size of files if one is given."""
     full = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}));" if limit else ""
