@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from autoreid_deploy.embedder import Embedder
 from autoreid_deploy.errors import CropError, GalleryError, InputError, ModelMismatchError
 from autoreid_deploy.gallery import Gallery
-from autoreid_deploy.gallery.filters import camera
+from autoreid_deploy.gallery.filters import camera, person
 from autoreid_deploy.gallery.intake import Intake, Tally
 from autoreid_deploy.gallery.store import Stamp
 from autoreid_deploy.records import Record, scan
@@ -391,3 +391,39 @@ def test_a_gallery_that_another_process_holds_ends_the_intake(
     ):
         Intake(second, embedder).take(scan(crop_folder))
     assert len(intake.gallery) == 0
+
+
+def test_a_reader_takes_in_what_others_add_slice_by_slice_and_nothing_twice(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("autoreid_deploy.gallery.view.PATIENCE_SECONDS", 0)
+    monkeypatch.setattr("autoreid_deploy.gallery.view._SLICE", 16)
+    monkeypatch.setattr("autoreid_deploy.gallery.view._BLOCK", 40)
+    rows = unit_rows(200)
+    gallery.add([Record(Path(f"/{i}.jpg")) for i in range(50)], rows[:50])
+    with Gallery.open(gallery.store.folder) as reader:
+        assert [hit.id for [hit] in reader.query(rows[:50], 1)] == list(range(1, 51))
+        read, plain = [], reader.store.rows
+        monkeypatch.setattr(reader.store, "rows", lambda *span: read.append(span[0]) or plain(*span))
+        gallery.add([Record(Path(f"/{i}.jpg")) for i in range(50, 200)], rows[50:])
+        gallery.remove(ids=[10, 60, 170])
+        seen = [len(reader.query(rows[0], 200)[0]) for _ in range(12)]
+        assert seen == sorted(seen)
+        assert seen[0] < seen[-1] == 197
+        assert read == list(range(50, 200, 16))
+        there = [i for i in range(200) if i + 1 not in (10, 60, 170)]
+        assert [hit.id - 1 for [hit] in reader.query(rows[there], 1)] == there
+
+
+def test_crops_that_others_have_just_added_can_ask(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("autoreid_deploy.gallery.view.PATIENCE_SECONDS", 0)
+    monkeypatch.setattr("autoreid_deploy.gallery.view._SLICE", 16)
+    rows = unit_rows(100)
+    gallery.add([Record(Path("/0.jpg"), "0")], rows[:1])
+    with Gallery.open(gallery.store.folder) as reader:
+        reader.query(rows[0])
+        twice = np.concatenate([rows[1:], rows[1:]])
+        gallery.add([Record(Path(f"/{i}.jpg"), str(i)) for i in range(1, 199)], twice)
+        [[hit, *_]] = reader.query_stored(person("98"))
+        assert hit.record.path == Path("/197.jpg")
+        assert hit.distance == pytest.approx(0, abs=1e-5)

@@ -15,7 +15,7 @@ import pytest
 from autoreid_deploy.errors import GalleryError
 from autoreid_deploy.gallery import database
 from autoreid_deploy.gallery.database import FILE, Database
-from autoreid_deploy.gallery.store import Stamp, Store
+from autoreid_deploy.gallery.store import _BY_DIGEST, Stamp, Store
 from autoreid_deploy.records import Record
 
 DIM = 8
@@ -60,6 +60,17 @@ def test_what_is_put_comes_back_after_reopening(tmp_path: Path) -> None:
     assert np.array_equal(store.embeddings()[1], unit_rows(2).astype(np.float32))
     assert (store.meta.model_id, store.meta.model, store.meta.dim) == ("m@1", "m", DIM)
     store.close()
+
+
+def test_a_copy_finds_its_content_by_the_index_of_digests(store: Store) -> None:
+    alike, original = (Stamp(1, 1, "ab" * 4 + end) for end in ("cd" * 28, "ef" * 28))
+    store.put(records(2), unit_rows(2), [alike, original])
+    assert store.copy(Record(Path("/copy.jpg")), original)
+    assert not store.copy(Record(Path("/other.jpg")), Stamp(1, 1, "ab" * 32))
+    rows = store.rows()[1]
+    assert np.array_equal(rows[2], rows[1])
+    plan = store._database.run(f"EXPLAIN QUERY PLAN {_BY_DIGEST}", (original.digest,)).fetchone()
+    assert "USING INDEX crop_digest" in plan[3]
 
 
 @pytest.mark.parametrize(

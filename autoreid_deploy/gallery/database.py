@@ -18,6 +18,7 @@ from autoreid_deploy.gallery import conditions
 FILE = "gallery.db"
 SCHEMA = 2
 BUSY_SECONDS = 5.0
+_WRITER_CACHE_KIB = 65_536  # SQLite's own 2 MB are too few for the indexes of a million crops
 DAMAGED = "the index is damaged; move its folder away and build it anew with: reid-index build FOLDER"
 _APPLICATION = int.from_bytes(b"ARID", "big")
 
@@ -33,7 +34,8 @@ _TABLES = (
     "CREATE INDEX crop_camid ON crop (camid)",
     "CREATE INDEX crop_time ON crop (time)",
     "CREATE INDEX crop_tracklet ON crop (tracklet)",
-    "CREATE INDEX crop_digest ON crop (digest)",
+    # So much tells contents apart: whole digests, which come in no order, would be most of what an insert writes.
+    "CREATE INDEX crop_digest ON crop (substr(digest, 1, 8))",
     # Apart from what is known about a crop, so that a filter does not read past embeddings.
     "CREATE TABLE embedding (id INTEGER PRIMARY KEY, row BLOB NOT NULL, crc INTEGER NOT NULL)",
     # What indexes still hold and readers still remember.
@@ -228,6 +230,7 @@ class Database:
             if self._connection.in_transaction:
                 yield
                 return
+            self.run(f"PRAGMA cache_size = -{_WRITER_CACHE_KIB}")
             self.run("BEGIN IMMEDIATE")
             with self._end("COMMIT"):
                 yield

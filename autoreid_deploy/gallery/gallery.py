@@ -328,17 +328,14 @@ class Gallery:
                 found = self._view.search(rows, count, among)
                 return answers.closest_of(found, count) if pool == "max" else found
 
-            def known(ids: NDArray[np.int64]) -> dict[int, Record]:
-                return {row.id: row.record for row in self.store.stored(ids)}
-
             order: dict[int, dict[int, float]] = {}
             nearest = self._reranked(rows, closest, max(rerank, k), order) if rerank else closest
             if group is None:
                 distances, ids = nearest(k)
                 found = list(zip(distances.tolist(), ids.tolist(), strict=True))
             else:
-                found = answers.one_a_group(nearest, known, k, group)
-            records = known(np.unique([id for _, line in found for id in line]))
+                found = answers.one_a_group(nearest, self.store.records, k, group)
+            records = self.store.records(np.unique([id for _, line in found for id in line]).astype(np.int64))
             return self._hits(found, records, order, fpr, calibration or self.calibration)
 
     def _reranked(
@@ -408,7 +405,7 @@ class Gallery:
             ids = self.store.ids_where(*of.sql())
             if not len(ids):
                 raise InputError(f"the index has no crop that passes {of}")
-            self._view.follow(version)
+            self._view.follow(version, patient=True)  # it must hold the crops that ask
             rows = self._view.rows_of(ids)
             others = ~of if where is None else where & ~of
             return self.query(rows, k, where=others, **{"pool": "mean", **how})

@@ -25,7 +25,7 @@ from autoreid_deploy.gallery.index import Index, Rows16, Tuning
 FOLDER = "index"
 _MAGIC = b"ARIDGEN1"
 _ALIGN = 4096
-_BLOCK = 2**24
+_BLOCK = 2**18
 
 
 class DamagedError(Exception):
@@ -158,12 +158,13 @@ def read(path: Path, sha256: str) -> Generation:
         raise DamagedError(f"{path}: not the file that was published")
     try:
         count, dim, tuning = int(head["count"]), int(head["dim"]), Tuning(**head["tuning"])
-        ids = np.frombuffer(_check_section(path, head, "ids"), "<i8")
-        codes = np.frombuffer(_check_section(path, head, "codes"), np.uint8)
+        for name in ("ids", "codes"):
+            _check_section(path, head, name)
+        ids = np.fromfile(path, "<i8", count, offset=head["sections"]["ids"]["at"])
         rows: Any = np.empty((0, dim), np.float16)
         if count:
             rows = np.asarray(np.memmap(path, "<f2", "r", head["sections"]["rows"]["at"], (count, dim)))
-        found = load_faiss().deserialize_index(codes) if len(codes) else None
+        found = _read_codes(path, head) if head["sections"]["codes"]["bytes"] else None
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise DamagedError(f"{path}: {type(error).__name__} {error}") from error
     return Generation(ids, Index(rows, found, tuning), path)
@@ -183,20 +184,27 @@ def _read_head(path: Path) -> tuple[dict[str, Any], str]:
     return head, hashlib.sha256(text).hexdigest()
 
 
-def _check_section(path: Path, head: dict[str, Any], name: str) -> bytes:
-    """Compare a section with its SHA-256; returns it, but for the rows, which may be larger than the memory."""
+def _check_section(path: Path, head: dict[str, Any], name: str) -> None:
+    """Compare a section with its SHA-256."""
     section = head["sections"][name]
-    digest, kept, left = hashlib.sha256(), [], int(section["bytes"])
-    with path.open("rb") as file:
+    digest, left = hashlib.sha256(), int(section["bytes"])
+    # In small pieces: fresh memory costs as much as the hash.
+    block = memoryview(bytearray(_BLOCK))
+    with path.open("rb", buffering=0) as file:
         file.seek(section["at"])
-        while left and (block := file.read(min(left, _BLOCK))):
-            digest.update(block)
-            left -= len(block)
-            if name != "rows":
-                kept.append(block)
+        while left and (count := file.readinto(block[: min(left, _BLOCK)])):
+            digest.update(block[:count])
+            left -= count
     if left or digest.hexdigest() != section["sha256"]:
         raise DamagedError(f"{path}: its {name} were changed since they were written")
-    return b"".join(kept)
+
+
+def _read_codes(path: Path, head: dict[str, Any]) -> Any:
+    """Let FAISS read the codes piece by piece; `deserialize_index` would copy all of them twice."""
+    faiss = load_faiss()
+    with path.open("rb", buffering=0) as file:
+        file.seek(head["sections"]["codes"]["at"])
+        return faiss.read_index(faiss.PyCallbackIOReader(file.read, _BLOCK))
 
 
 def files(folder: Path) -> Iterator[Path]:

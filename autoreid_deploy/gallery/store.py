@@ -30,6 +30,8 @@ def _unless_by_hand(column: str) -> str:
 
 _COLUMNS = "path, pid, camid, time, tracklet, size, mtime_ns, digest"
 _VALUES = "CAST(? AS TEXT), ?, ?, ?, ?, ?, ?, ?"
+# Without the plus SQLite would put ?1 in the place of the digest, and no longer see that the index fits.
+_BY_DIGEST = "SELECT id FROM crop WHERE substr(digest, 1, 8) = substr(?1, 1, 8) AND +digest = ?1 LIMIT 1"
 _LABELS = ("pid", "camid", "tracklet")
 _UPDATE = f"""UPDATE crop SET path = CAST(? AS TEXT), {_unless_by_hand("pid")}, {_unless_by_hand("camid")},
     time = ?, {_unless_by_hand("tracklet")}, size = ?, mtime_ns = ?, digest = ? WHERE id = ?"""
@@ -201,9 +203,7 @@ class Store:
     def copy(self, record: Record, stamp: Stamp) -> bool:
         """Insert a crop with the embedding of one that has the same content; say whether there was one."""
         with self.write():
-            found = self._database.run(
-                "SELECT id FROM crop WHERE digest = ? LIMIT 1", (stamp.digest,)
-            ).fetchone()
+            found = self._database.run(_BY_DIGEST, (stamp.digest,)).fetchone()
             if found is None:
                 return False
             [id] = self._new_ids(1)
@@ -224,38 +224,50 @@ class Store:
     def delete(self, *, paths: Iterable[Path] = (), ids: Iterable[int] = (), pids: Iterable[str] = ()) -> int:
         """Delete crops by path (a folder means all below it), id or person; returns how many there were."""
         with self.write():
-            before = self.count()
+            gone = 0
             for path in map(path_value, paths):
                 # All that lies below a folder comes between "folder/" and the character after the slash.
                 folder = path.rstrip(_SLASH) + _SLASH
-                self._database.run(
+                gone += self._database.run(
                     "DELETE FROM crop WHERE path = CAST(?1 AS TEXT)"
                     " OR path > CAST(?2 AS TEXT) AND path < CAST(?3 AS TEXT)",
                     (path, folder, folder[:-1] + bytes([folder[-1] + 1])),
-                )
+                ).rowcount
             for id in ids:
-                self._database.run("DELETE FROM crop WHERE id = ?", (int(id),))
+                gone += self._database.run("DELETE FROM crop WHERE id = ?", (int(id),)).rowcount
             for pid in pids:
-                self._database.run("DELETE FROM crop WHERE pid = ?", (pid,))
-            return before - self.count()
+                gone += self._database.run("DELETE FROM crop WHERE pid = ?", (pid,)).rowcount
+            return gone
 
     def stored(self, ids: Iterable[int] | None = None) -> Iterator[Stored]:
-        """Read rows without their embeddings: all of them in order of id, or the given ones."""
+        """Read rows without their embeddings in order of id: all of them, or the given ones."""
         query = f"SELECT id, {_COLUMNS} FROM crop"
+        values: tuple[str, ...] = ()
+        if ids is not None:
+            # All at once, by one parameter: SQLite takes but some thousands of them.
+            query += " WHERE id IN (SELECT value FROM json_each(?))"
+            values = (json.dumps([int(id) for id in ids]),)
         with self._database.plain_errors():
-            if ids is None:
-                cursors = iter([self._database.run(f"{query} ORDER BY id")])
-            else:
-                cursors = (self._database.run(f"{query} WHERE id = ?", (int(id),)) for id in ids)
-            for cursor in cursors:
-                yield from map(self._read_row, cursor)
+            yield from map(self._read_row, self._database.run(f"{query} ORDER BY id", values))
+
+    def records(self, ids: NDArray[np.int64]) -> dict[int, Record]:
+        """Read what is known about crops that an index has found, by id.
+
+        Raises:
+            GalleryError: one is not there: the file is damaged.
+        """
+        found = {row.id: row.record for row in self.stored(ids)}
+        if lost := set(ids.tolist()) - found.keys():
+            raise self._damaged(f"crop {min(lost)} is missing")
+        return found
 
     def _read_row(self, row: tuple[Any, ...]) -> Stored:
         id, path, pid, camid, moment, tracklet, size, mtime_ns, digest = row
-        if not isinstance(path, str) or not Path(path).is_absolute() or "\0" in path:
+        place = Path(path) if isinstance(path, str) and "\0" not in path else None
+        if place is None or not place.is_absolute():
             raise self._damaged("a path can't be read")
         stamp = None if digest is None else Stamp(size, mtime_ns, digest)
-        return Stored(id, Record(Path(path), pid, camid, moment, tracklet), stamp)
+        return Stored(id, Record(place, pid, camid, moment, tracklet), stamp)
 
     def embeddings(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Read all rows in order of id; see `rows`."""
@@ -520,7 +532,10 @@ class Store:
         """
         check = "integrity_check" if thorough else "quick_check"
         with self._database.plain_errors():
-            return [text for (text,) in self._database.run(f"PRAGMA {check}(3)") if text != "ok"]
+            lines = [
+                line for (text,) in self._database.run(f"PRAGMA {check}(3)") for line in text.splitlines()
+            ]
+        return [line for line in lines if line not in ("ok", "*** in database main ***")]
 
 
 _SLASH = os.fsencode(os.sep)

@@ -13,7 +13,8 @@ from autoreid_deploy.gallery.store import Published, Store
 
 # How long a query may spend on catching up with what another process has written; the rest waits for the next one.
 PATIENCE_SECONDS = 0.02
-_SLICE = 4096
+_SLICE = 2048
+_BLOCK = 16_384  # rows of the delta that grow together; what never moves costs no query its time
 
 Ids = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -35,30 +36,33 @@ class View:
         self.published: Published | None = None
         self.trouble: str | None = None
         self._version: Version | None = None
+        self._complete = False
         self._generation: Generation | None = None
         self._gone: Mask = np.zeros(0, bool)
         self._delta = Delta(store.meta.dim)
         self._sequence = 0
         self._masks: dict[object, list[Mask]] = {}
 
-    def follow(self, version: Version) -> None:
+    def follow(self, version: Version, *, patient: bool = False) -> None:
         """Catch up with the state of the store, inside a snapshot of it.
 
         What this process has written is seen at once. What others have is, too, unless it is more than can be read in
         PATIENCE_SECONDS: then rows come in the order of their ids over the next calls, so that a query never waits.
+        With `patient` it does.
         """
-        if version == self._version and not (self._generation and self._generation.fault):
+        fault = self._generation is not None and self._generation.fault is not None
+        if version == self._version and self._complete and not fault:
             return
         before, self._version = self._version, None
         self._masks.clear()
         published = self._store.current()
         undone = before is not None and before[2] != version[2]
         swapped = (published and published.number) != (self.published and self.published.number)
-        if before is None or undone or swapped or (self._generation and self._generation.fault):
+        if before is None or undone or swapped or fault:
             self._start(published, reopen=before is None or swapped)
-        mine = before is None or before[1:] != version[1:] or swapped
-        if self._read_new(None if mine else time.monotonic() + PATIENCE_SECONDS):
-            self._version = version
+        mine = patient or before is None or before[1:] != version[1:] or swapped
+        self._complete = self._read_new(None if mine else time.monotonic() + PATIENCE_SECONDS)
+        self._version = version
 
     def _start(self, published: Published | None, *, reopen: bool) -> None:
         """Begin with a generation and nothing else."""
@@ -82,37 +86,34 @@ class View:
 
     def _read_new(self, deadline: float | None) -> bool:
         """Read rows and tombstones since the last time; says whether all rows were read."""
-        last, complete = self._store.last_id(), True
+        last = self._store.last_id()
         if deadline is None:
             self._delta.append(*self._store.rows(self._delta.last_id), last)
         while self._delta.last_id < last:
-            if deadline is not None and time.monotonic() > deadline:
-                complete = False
-                break
             until = min(self._delta.last_id + _SLICE, last)
             self._delta.append(*self._store.rows(self._delta.last_id, until), until)
+            if deadline is not None and time.monotonic() > deadline:
+                break
         stones = self._store.tombstones(self._sequence)
         if stones:
             self._sequence = stones[-1][0]
             ids = np.array([id for _, id in stones], np.int64)
             if self._generation is not None:
                 self._gone[_places(self._generation.ids, ids)] = True
-            self._delta.gone[_places(self._delta.ids, ids)] = True
-        return complete
+            self._delta.remove(ids)
+        return self._delta.last_id >= last
 
     @property
     def _parts(self) -> list[tuple[Ids, Index, Mask]]:
-        parts = []
+        parts = [block.part for block in self._delta.blocks]
         if self._generation is not None and len(self._generation.ids):
-            parts.append((self._generation.ids, self._generation.index, self._gone))
-        if len(self._delta.ids):
-            parts.append((self._delta.ids, self._delta.index, self._delta.gone))
+            parts.insert(0, (self._generation.ids, self._generation.index, self._gone))
         return parts
 
     @property
     def delta(self) -> int:
         """How many rows are in no generation."""
-        return int((~self._delta.gone).sum())
+        return sum(int((~block.part[2]).sum()) for block in self._delta.blocks)
 
     @property
     def gone(self) -> int:
@@ -182,50 +183,61 @@ class Delta:
 
     Attributes:
         last_id: rows up to this id were read.
-        gone: (G,) which were removed.
+        blocks: of rows, ascending.
     """
 
     def __init__(self, dim: int, last_id: int = 0) -> None:
         self.last_id = last_id
-        self._ids = np.empty(0, np.int64)
-        self._rows: Rows16 = np.empty((0, dim), np.float16)
-        self._gone = np.zeros(0, bool)
-        self._count = 0
-        self._index: Index | None = None
+        self.blocks: list[Block] = []
+        self._dim = dim
 
     def append(self, ids: Ids, rows: Rows16, last_id: int) -> None:
         """Add rows, of ids above all others; `last_id` is how far was read."""
         self.last_id = last_id
-        if not len(ids):
-            return
-        count = self._count + len(ids)
-        if count > len(self._ids):
-            room = max(count, 2 * len(self._ids), 1024) - len(self._ids)
-            self._ids = np.concatenate([self._ids, np.empty(room, np.int64)])
-            self._rows = np.concatenate([self._rows, np.empty((room, self._rows.shape[1]), np.float16)])
-            self._gone = np.concatenate([self._gone, np.zeros(room, bool)])
-        self._ids[self._count : count], self._rows[self._count : count] = ids, rows
-        self._count = count
-        if self._index is None:
-            self._index = Index(self._rows[:count], None, Tuning(EXACT))
-        else:
-            self._index.grow(self._rows[:count])
+        while len(ids):
+            if not self.blocks or not self.blocks[-1].room:
+                self.blocks.append(Block(max(_BLOCK, len(ids)), self._dim))
+            count = min(len(ids), self.blocks[-1].room)
+            self.blocks[-1].append(ids[:count], rows[:count])
+            ids, rows = ids[count:], rows[count:]
+
+    def remove(self, ids: Ids) -> None:
+        """Mark rows as removed; ids of others are no error."""
+        for block in self.blocks:
+            known, _, gone = block.part
+            gone[_places(known, ids)] = True
+
+
+class Block:
+    """Some rows of the delta, in memory that is taken once.
+
+    Args:
+        size: how many rows there may be.
+        dim: length of a row.
+    """
+
+    def __init__(self, size: int, dim: int) -> None:
+        self._ids = np.empty(size, np.int64)
+        self._rows: Rows16 = np.empty((size, dim), np.float16)
+        self._gone = np.zeros(size, bool)
+        self._index = Index(self._rows[:0], None, Tuning(EXACT))
 
     @property
-    def ids(self) -> Ids:
-        """(G,) ascending."""
-        return self._ids[: self._count]
+    def room(self) -> int:
+        """How many more rows there may be."""
+        return len(self._ids) - len(self._index)
+
+    def append(self, ids: Ids, rows: Rows16) -> None:
+        """Add rows, of ids above all others, for which there must be room."""
+        start, stop = len(self._index), len(self._index) + len(ids)
+        self._ids[start:stop], self._rows[start:stop] = ids, rows
+        self._index.grow(self._rows[:stop])
 
     @property
-    def gone(self) -> Mask:
-        """(G,) which were removed."""
-        return self._gone[: self._count]
-
-    @property
-    def index(self) -> Index:
-        """Over the rows; there must be one."""
-        assert self._index is not None
-        return self._index
+    def part(self) -> tuple[Ids, Index, Mask]:
+        """(G,) ascending ids, the index over their rows, and (G,) which were removed."""
+        count = len(self._index)
+        return self._ids[:count], self._index, self._gone[:count]
 
 
 def _places(sorted_ids: Ids, ids: Ids) -> Ids:
