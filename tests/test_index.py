@@ -315,3 +315,14 @@ def test_re_ranking_reorders_the_nearest_and_keeps_their_distances(asked: Galler
 def test_what_cannot_be_asked_is_one_line(asked: Gallery, how: dict, line: str) -> None:
     with pytest.raises(InputError, match=line):
         asked.query(ROWS[:2], **how)
+
+
+def test_collapsed_distances_are_told(tmp_path: Path) -> None:
+    with Gallery.create(tmp_path, model_id="m@1", dim=DIM) as gallery:
+        assert gallery.warning() is None
+        gallery.add(RECORDS[:300], ROWS[:300])
+        assert gallery.warning() is None
+        gallery.add(RECORDS[:300], ROWS[:1] + 0.01 * ROWS[:300])
+        assert "the distances have collapsed" in str(gallery.warning())
+        gallery.compact()
+        assert "the distances have collapsed" in str(gallery.warning())

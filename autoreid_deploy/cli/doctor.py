@@ -185,6 +185,8 @@ def _index(folder: Path) -> Iterator[Finding]:
                 gallery.query(rows[0], 1)
             yield Finding("ok", "index", f"{plural(len(rows), 'sound crop')} in {folder}")
             yield _index_file(gallery)
+            if warning := gallery.warning():
+                yield Finding("wrong", "index distances", warning)
             yield _index_model(gallery)
     except ReidError as error:
         yield Finding("wrong", "index", str(error))

@@ -255,6 +255,8 @@ def _report(gallery: "Gallery", tally: "Tally", outcome: Outcome, as_json: bool)
                 f"{plural(gone, 'crop')} of the index no longer on disk; to drop: "
                 f"reid-index remove --missing{to_index(folder)}"
             )
+    if warning := gallery.warning():
+        click.echo(f"warning: {shown(warning)}", err=True)
     if not crops and outcome.given:
         raise InputError(
             f"none of the {plural(outcome.given, 'crop')} could be read, the index {folder} is empty"

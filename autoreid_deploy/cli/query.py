@@ -126,7 +126,7 @@ def _check_cameras(gallery: "Gallery", filter: "Filter | None") -> None:
         raise GalleryError(
             f"the index {folder} is empty; fill it with: reid-index build FOLDER{to_index(folder)}"
         )
-    there = gallery.info().cameras
+    there = gallery.store.counts("camid")
     for camera in sorted(filter.cameras()) if filter is not None else ():
         if camera not in there:
             known = f"known are {', '.join(there)}" if there else "no crop has a known camera"

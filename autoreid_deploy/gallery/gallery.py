@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from autoreid_deploy.calibration import Calibration
+from autoreid_deploy.calibration import Calibration, collapse_warning
 from autoreid_deploy.errors import InputError, ModelMismatchError
 from autoreid_deploy.gallery import answers, proof, retention, transfer, upkeep
 from autoreid_deploy.gallery.answers import Hit
@@ -20,6 +20,8 @@ from autoreid_deploy.gallery.store import Published, Stamp, Store, Stored
 from autoreid_deploy.gallery.view import View
 from autoreid_deploy.records import Record
 from autoreid_deploy.rerank import rerank_top
+
+_SAMPLE = 2000  # rows by which distances are judged
 
 
 class Gallery:
@@ -409,6 +411,17 @@ class Gallery:
             rows = self._view.rows_of(ids)
             others = ~of if where is None else where & ~of
             return self.query(rows, k, where=others, **{"pool": "mean", **how})
+
+    def warning(self, calibration: Calibration | None = None) -> str | None:
+        """Say in one line that distances have collapsed, or None; see `calibration.collapse_warning`.
+
+        Args:
+            calibration: of the model; None for the gallery's own, if it has one.
+        """
+        with self.store.snapshot() as version:
+            self._view.follow(version)
+            rows = self._view.sample(_SAMPLE)
+        return collapse_warning(rows, self.calibration or calibration)
 
     def _people(self) -> int:
         """How many people there may be: those known, or a crop each; counted once for each index."""

@@ -66,7 +66,7 @@ class View:
 
     def _start(self, published: Published | None, *, reopen: bool) -> None:
         """Begin with a generation and nothing else."""
-        if self._generation is not None and self._generation.fault:
+        if not reopen and self._generation is not None and self._generation.fault:
             self.trouble, self._generation = self._generation.fault, None
         elif reopen:
             self.trouble, self._generation = None, None
@@ -162,6 +162,12 @@ class View:
     def remembers(self, name: object) -> bool:
         """Whether a choice of rows is known by its name, in the present state."""
         return name in self._masks
+
+    def sample(self, count: int, seed: int = 0) -> NDArray[np.float32]:
+        """(N, D) unit rows, chosen by a seed; fewer where there are fewer."""
+        ids = np.concatenate([np.empty(0, np.int64), *(ids[~gone] for ids, _, gone in self._parts)])
+        rng = np.random.default_rng(seed)
+        return self.rows_of(np.sort(rng.choice(ids, min(count, len(ids)), replace=False)))
 
     def rows_of(self, ids: Ids) -> NDArray[np.float32]:
         """(N, D) unit rows of some ids, all of which are there."""
