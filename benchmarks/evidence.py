@@ -82,6 +82,7 @@ class Row:
         derive: how a search's cells are chosen: `weight`, `race`, or `race-blind`, which begins with random cells
             instead of the alphas' and shows what those are worth.
         changes: what its search does otherwise.
+        medium: in a macro of three blocks instead of two, whatever that takes, to choose the cells of autoreid_m.
     """
 
     group: str
@@ -91,6 +92,7 @@ class Row:
     hand: tuple[str, str] | None = None
     derive: str = "weight"
     changes: dict[str, Any] = field(default_factory=dict)
+    medium: bool = False
 
 
 def rows() -> dict[str, Row]:
@@ -105,6 +107,9 @@ def rows() -> dict[str, Row]:
     )
     found |= {f"random-{i}": Row("random", "random", draw=i) for i in range(RANDOM_CELLS)}
     found |= {f"published-{t}": Row("published", "auto_reid_2019", t) for t in range(TRAINING_SEEDS)}
+    for s in range(SEARCH_SEEDS):
+        found[f"medium-{s}"] = Row(f"three blocks: search {s}", "search", draw=s, medium=True)
+    found["medium-published"] = Row("three blocks: published", "auto_reid_2019", medium=True)
     for name, match in product(handmade.NAMES, HANDS):
         found[f"{name}-{match}"] = Row(f"{name}, equal {match}", hand=(name, match))
     for name, changes in ABLATIONS.items():
@@ -141,6 +146,19 @@ class Bench:
     def macro(self, genotype: Genotype) -> NetworkConfig | None:
         """The widest in which cells are within the budget."""
         return widest([self.tables[c] for c in WIDTHS], genotype, self.budget)
+
+    def network(self, row: Row, genotype: Genotype) -> NetworkConfig:
+        """The macro in which a row's cells are trained.
+
+        Raises:
+            InputError: they are over the budget in every one.
+        """
+        if row.medium:
+            return replace(self.proxy.network, channels=MEDIUM_WIDTH, cells=MEDIUM_CELLS)
+        network = self.macro(genotype)
+        if network is None:
+            raise InputError(f"the cells take more than {self.budget} ms even at C = {min(WIDTHS)}")
+        return network
 
     def search(self, row: Row) -> SearchConfig:
         """The search behind a row; searches that differ in nothing share a folder by their name."""
@@ -219,7 +237,7 @@ class Bench:
         proxy = self.proxy
         size = (proxy.network.height, proxy.network.width)
         train, val = (load_crops(list_crops(s, self.data, CONFIGS), size) for s in (proxy.train, proxy.val))
-        network = (genotype and self.macro(genotype)) or proxy.network
+        network = proxy.network if genotype is None else self.network(row, genotype)
         recipe = replace(proxy.recipe, seed=row.seed)
         named = replace(proxy, name=folder.name, network=network, recipe=recipe)
         told: dict[str, Any] = {
@@ -247,8 +265,8 @@ class HandTrainer(Trainer):
 
 def sizes(row: Row, genotype: Genotype | None, width: float, bench: Bench) -> dict[str, Any]:
     """Parameters and multiply-accumulates, without the classifier."""
-    if genotype is not None and (network := bench.macro(genotype)) is not None:
-        size = measure(genotype, network)
+    if genotype is not None:
+        size = measure(genotype, bench.network(row, genotype))
     else:
         assert row.hand is not None
         size = hand_size(row.hand[0], width, bench)
@@ -339,7 +357,7 @@ def probe_of(row: dict[str, Any], network: NetworkConfig, batch: int) -> Probe:
         return embedding_probe(
             lambda: handmade.network(row["hand"], row["width"], network.dim, people=1), network, batch
         )
-    wide = replace(network, channels=row["channels"])
+    wide = replace(network, channels=row["channels"], cells=tuple(row.get("cells", network.cells)))
     return network_probe(Genotype.from_dict(row["genotype"]), wide, batch)
 
 
@@ -397,7 +415,9 @@ def supernet_scores(bench: Bench, search: str) -> str:
     cells = {
         name: row
         for name, row in finished(bench.work).items()
-        if row["seed"] == 0 and "genotype" in row and "ablation" not in row["group"]
+        if row["seed"] == 0
+        and "genotype" in row
+        and row["group"].startswith(("searched, by weight", "random", "published"))
     }
     alone = [row["mAP"] for row in cells.values()]
     shared = [searcher.scorer.genotype(Genotype.from_dict(row["genotype"])).mAP for row in cells.values()]
