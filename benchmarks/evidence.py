@@ -61,6 +61,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "no-latency-term": {"latency_weight": 0.0},
 }
 WIDTHS = (16, 32, 48)  # AVX-512 computes 16 channels at a time, so C = 24 takes as long as 32
+MEDIUM_WIDTH, MEDIUM_CELLS = 48, (2, 2, 2)
 SEARCH_BUDGET = (
     0.46  # ms that the macro of the search may take, C = 24: what published cells take there, and 8 %
 )
