@@ -14,9 +14,9 @@ little of what else the machine does.
 * metrics: `evaluate_embeddings`, distances to CMC, mAP and mINP, and once more with `compare=rerank_blocks`.
 * top: `rerank_top` on 100 candidates of each of 200 queries, one query at a time.
 
-The published code leaves the order of equal distances to its sort, and float32 makes equal what is not; a neighbour
-more or less at such a place changes the distances of the crops around it. So the largest difference is given with
-the share of distances that differ by more than 1e-5, and with the differences of CMC and mAP.
+The published code ranks by float32, whose rounding orders neighbours that are about equally near; ours goes on in
+float64. A neighbour more or less at such a place changes the distances of the crops around it. So the largest
+difference is given with the share of distances that differ by more than 1e-5, and with the differences of CMC and mAP.
 """
 
 import argparse
