@@ -79,7 +79,7 @@ def reid(code: str, *words: object) -> subprocess.CompletedProcess[str]:
 
 def content(folder: Path) -> dict[str, tuple]:
     """Read all that an index holds: path -> what is known, row."""
-    with Gallery.open(folder) as gallery:
+    with Gallery.open(folder) as gallery, gallery.store.snapshot():
         _, rows = gallery.store.embeddings()
         pairs = zip(gallery.store.stored(), rows, strict=True)
         return {str(r.record.path): (r.record, r.stamp, row.tobytes()) for r, row in pairs}

@@ -382,6 +382,20 @@ def test_free_pages_that_come_and_go_cause_no_alarm(gallery: Gallery) -> None:
     assert count_unclean(file, 4096) == 0
 
 
+def test_a_single_byte_in_a_free_page_is_found(gallery: Gallery) -> None:
+    gallery.remove(paths=["/crops"])
+    gallery.close()
+    file = gallery.store.folder / FILE
+    assert count_unclean(file, 4096) == 0
+    data = bytearray(file.read_bytes())
+    trunk = 4096 * (int.from_bytes(data[32:36], "big") - 1)
+    assert int.from_bytes(data[trunk + 4 : trunk + 8], "big") > 2
+    leaf = int.from_bytes(data[trunk + 12 : trunk + 16], "big")
+    data[4096 * leaf - 1] = 1
+    file.write_bytes(data)
+    assert count_unclean(file, 4096) == 1
+
+
 # Corrections.
 
 

@@ -245,6 +245,22 @@ def test_damage_to_a_parquet_file_never_ends_in_a_traceback_nor_in_half_an_impor
     assert noticed > 30
 
 
+def test_any_flipped_bit_of_an_embedding_in_a_parquet_file_is_found(
+    gallery: Gallery, other: Gallery, tmp_path: Path
+) -> None:
+    file = tmp_path / "out.parquet"
+    gallery.export_to(file)
+    whole = file.read_bytes()
+    group = pq.read_metadata(file).row_group(0)
+    chunk = group.column(group.num_columns - 1)
+    end = chunk.data_page_offset + chunk.total_compressed_size
+    for at in range(end - 100, end - 20, 8):
+        file.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        with pytest.raises(InputError, match="not an export that can be read"):
+            other.import_from(file)
+    assert len(other) == 0
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [

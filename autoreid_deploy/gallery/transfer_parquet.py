@@ -21,6 +21,8 @@ from autoreid_deploy.gallery.transfer_chunk import CHUNK, FORMAT, Chunk, Header
 from autoreid_deploy.records import Record
 
 _KEY = FORMAT.encode()
+_LABELS = ["pid", "camid", "tracklet"]
+_HOW = {"compression": "zstd", "use_dictionary": _LABELS, "write_page_checksum": True}
 
 
 def _load(name: str) -> Any:
@@ -67,7 +69,7 @@ def write(path: Path, header: Header, chunks: Iterator[Chunk]) -> None:
     pa, pq = _load("pyarrow"), _load("pyarrow.parquet")
     schema = _schema(header)
     with path.open("wb") as file:
-        with pq.ParquetWriter(file, schema, compression="zstd", write_page_checksum=True) as writer:
+        with pq.ParquetWriter(file, schema, **_HOW) as writer:
             for chunk in chunks:
                 values = [*_columns(chunk), chunk.rows.astype(np.float16).reshape(-1)]
                 arrays = [
