@@ -124,7 +124,7 @@ class Reader(Worker):
             limit = np.sort(near)[len(hits) - 1]
         # What the last writers have added may not be in view yet; a hit must be there, and as near as it says.
         assert all(abs(known[hit.id] - hit.distance) < 2e-3 for hit in hits)
-        right = sum(hit.distance <= limit + 2e-3 for hit in hits)
+        right = sum(hit.distance <= float(limit) + 2e-3 for hit in hits)
         self.counts["compared"] = self.counts.get("compared", 0) + 1
         self.counts["neighbours right"] = self.counts.get("neighbours right", 0) + right
         self.counts["of"] = self.counts.get("of", 0) + len(hits)
