@@ -28,7 +28,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,17 +44,23 @@ from benchmarks.gallery_where import selectivities, tell_filters
 SIZES = (10_000, 100_000, 1_000_000)
 RECALL = 0.99
 OPENER = """
-import resource, sys, time
+import re, sys, time
+from pathlib import Path
 import numpy as np
 from autoreid_deploy.gallery import Gallery
 from autoreid_deploy.gallery.engine import load_faiss
 load_faiss()
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def megabytes(what):  # getrusage would tell the parent's peak, which a child inherits
+    return int(re.findall(what + r":\\s*(\\d+) kB", Path("/proc/self/status").read_text())[0]) / 1024
 query = np.load(sys.argv[2])
+before = megabytes("VmRSS")
 start = time.perf_counter()
 gallery = Gallery.open(sys.argv[1])
 gallery.query(query)
-print(time.perf_counter() - start, before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+taken = time.perf_counter() - start
+for _ in range(100):
+    gallery.query(query)
+print(taken, before, megabytes("VmHWM"), megabytes("RssAnon"))
 """
 
 
@@ -106,7 +112,7 @@ def build(bench: Bench) -> list[Row]:
         ]
         for _ in range(7)
     ]
-    first, before, after = (statistics.median(column) for column in zip(*opened, strict=True))
+    first, before, after, own = (statistics.median(column) for column in zip(*opened, strict=True))
     last = bench.crowd.crops == SIZES[-1]
     return [
         {
@@ -117,15 +123,16 @@ def build(bench: Bench) -> list[Row]:
             "open and first answer ms": 1000 * first,
             "target ms": 100,
             "met": verdict((not last or seconds <= 15) and first <= 0.1),
-            "memory MB": after / 1024,
-            "of that imports MB": before / 1024,
+            "memory MB": after,
+            "imports alone MB": before,
+            "without mapped files MB": own,
             "index MB": index.stat().st_size / 1e6,
             "database MB": (bench.folder / "gallery.db").stat().st_size / 1e6,
         }
     ]
 
 
-def query(bench: Bench, hnsw_up_to: int) -> list[Row]:
+def query(bench: Bench, hnsw_up_to: int, graphs: Sequence[str]) -> list[Row]:
     """One query, one thread, beside other engines."""
     crops = bench.crowd.crops
     with Gallery.open(bench.folder) as gallery:
@@ -137,7 +144,7 @@ def query(bench: Bench, hnsw_up_to: int) -> list[Row]:
         }
         notes = dict.fromkeys(ask, "")
         if crops <= hnsw_up_to:
-            for name, peer, told in gallery_peers.graphs(bench.rows, bench.queries, bench.recall):
+            for name, peer, told in gallery_peers.graphs(bench.rows, bench.queries, bench.recall, graphs):
                 ask[name], notes[name] = peer, told
         time.sleep(crops / 5e5)  # until the rows of the index were checked in the background
         spent, found = gallery_peers.take_turns(ask, bench.queries)
@@ -166,13 +173,12 @@ def query(bench: Bench, hnsw_up_to: int) -> list[Row]:
 
 
 def _judge_query(rows: list[Row], crops: int) -> None:
-    ours = rows[0]
-    met = ours["recall@10"] >= RECALL and ours["times as fast as flat"] >= 1
-    ours["note"] = "target: never slower than flat"
+    whole, alone = rows[:2]
+    met = alone["recall@10"] >= RECALL and alone["times as fast as flat"] >= 1
+    alone["note"] = f"target: never slower than flat ({verdict(met)})"
     if crops == SIZES[-1]:
-        ours["note"] = "target: p50 of 5 ms, 8 times flat, at recall 0.99"
-        met = met and ours["p50 ms"] <= 5 and ours["times as fast as flat"] >= 8
-    ours["note"] += f" ({verdict(met)})"
+        met = whole["recall@10"] >= RECALL and whole["p50 ms"] <= 5 and whole["times as fast as flat"] >= 8
+        whole["note"] = f"target: p50 of 5 ms, 8 times flat, recall 0.99 ({verdict(met)})"
 
 
 def batch(bench: Bench) -> list[Row]:
@@ -200,8 +206,8 @@ def batch(bench: Bench) -> list[Row]:
         {
             "crops": bench.crowd.crops,
             "queries/s": rate,
-            "target": 500,
-            "met": verdict(rate >= 500),
+            "target": 500 if bench.crowd.crops == SIZES[-1] else None,
+            "met": verdict(rate >= 500) if bench.crowd.crops == SIZES[-1] else "",
             "recall@10": bench.recall([[hit.id - 1 for hit in hits] for hits in found]),
             "times as fast as flat": statistics.median(a / b for a, b in pairs),
         }
@@ -233,6 +239,7 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", choices=parts, default=parts)
     parser.add_argument("--queries", type=int, default=200)
     parser.add_argument("--hnsw-up-to", type=int, default=100_000, help="graphs take minutes to build")
+    parser.add_argument("--graphs", nargs="+", choices=gallery_peers.GRAPHS, default=gallery_peers.GRAPHS)
     parser.add_argument("--folder", type=Path, help="keep the galleries here")
     parser.add_argument("--json", type=Path, help="write all figures here")
     args = parser.parse_args()
@@ -245,7 +252,7 @@ def main() -> None:
             last = crops == max(args.sizes)
             steps: dict[str, Callable[[], list[Row]]] = {
                 "build": lambda bench=bench: build(bench),
-                "query": lambda bench=bench: query(bench, args.hnsw_up_to),
+                "query": lambda bench=bench: query(bench, args.hnsw_up_to, args.graphs),
                 "batch": lambda bench=bench: batch(bench),
                 "filters": lambda bench=bench, last=last: (
                     tell_filters(bench.folder, bench.rows, bench.queries, selectivities(bench.crowd))

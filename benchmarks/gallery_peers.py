@@ -16,6 +16,7 @@ Ask: TypeAlias = Callable[[Rows], list[int]]
 TURN = 20
 WIDTHS = (16, 32, 64, 128, 256, 512, 1024)  # of the search in a graph; the first that finds 0.99 is taken
 LINKS, BUILD_WIDTH = 16, 100
+GRAPHS = ("hnswlib", "usearch f32", "usearch f16")
 
 
 def flat(rows: Rows) -> dict[str, Ask]:
@@ -35,17 +36,13 @@ def flat(rows: Rows) -> dict[str, Ask]:
 
 
 def graphs(
-    rows: Rows, queries: Rows, recall: Callable[[list[list[int]]], float]
+    rows: Rows, queries: Rows, recall: Callable[[list[list[int]]], float], names: Sequence[str]
 ) -> Iterator[tuple[str, Ask, str]]:
     """HNSW by hnswlib and usearch, as far as they are installed, with the width that reaches the recall."""
-    for name, build in (
-        ("hnswlib", _hnswlib),
-        ("usearch f32", lambda rows: _usearch(rows, "f32")),
-        ("usearch f16", lambda rows: _usearch(rows, "f16")),
-    ):
+    for name in names:
         start = time.perf_counter()
         try:
-            ask, widen = build(rows)
+            ask, widen = _hnswlib(rows) if name == GRAPHS[0] else _usearch(rows, name.split()[1])
         except ImportError:
             print(f"{name} is not installed: pip install {name.split()[0]}")
             continue

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from autoreid_deploy.gallery import Gallery
 from autoreid_deploy.gallery.filters import Filter, camera, during, person
-from benchmarks.crowd_rows import CAMERAS, Crowd, nearest
+from benchmarks.crowd_rows import CAMERAS, CROPS_A_PERSON, Crowd, nearest
 from benchmarks.gallery_table import Row, ms, verdict
 
 SHARES = (1e-5, 1e-4, 1e-3, 1e-2, 0.1, 0.5, 0.9)
@@ -23,18 +23,15 @@ def selectivities(crowd: Crowd) -> dict[str, tuple[Filter, NDArray[np.bool_]]]:
         stop = start + max(1, round(share * crowd.crops))
         span = during(float(times[start]), float(times[stop]))
         chosen[f"time, {share:g}"] = (span, (times >= times[start]) & (times < times[stop]))
-    # People of one look, which is where their queries look too, and cameras, which have nothing to do with looks.
-    pids = np.arange(crowd.crops) // 20
-    who = sorted(set(pids[crowd.crops // 2 : crowd.crops // 2 + 100].tolist()))
-    chosen["5 people or so"] = (person(*(f"{pid:06d}" for pid in who)), np.isin(pids, who))
+    pids = np.arange(crowd.crops) // CROPS_A_PERSON
+    who = list(range(crowd.people // 2, crowd.people // 2 + 5))
+    chosen["5 people"] = (person(*(f"{pid:06d}" for pid in who)), np.isin(pids, who))
     for count in (1, 4, 7):
         names = [str(number) for number in range(count)]
         chosen[f"{count} of {CAMERAS} cameras"] = (camera(*names), cameras < count)
-    night = times % 86_400 < 0.1 * 86_400
     span = during(float(times[0]), float(times[len(times) // 100]))
     both = camera("3") & span
     chosen["camera and time, 1e-3"] = (both, (cameras == 3) & (times < times[len(times) // 100]))
-    del night
     return chosen
 
 

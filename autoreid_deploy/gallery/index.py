@@ -30,6 +30,9 @@ K = 10  # neighbours by which an index is tuned: the default of a query
 DEPTHS = (50, 100, 200, 400, 800, 1600)
 HELD_OUT = 200  # rows that ask when it is tuned
 SPARE = 32  # rows that an exact scan proposes beyond k, for the order among 16-bit roundings
+# How many more rows than pass by its share a filter makes the codes propose: filters and looks have to do with each
+# other, and what passes then lies deeper, where codes tell rows apart less well.
+_MARGIN = 7
 _TRAINING = 65_536  # rows that codes are learnt from
 _CHUNK = 16_384
 _SEED = 20190313
@@ -121,11 +124,10 @@ class Index:
         if allowed is not None and count <= max(4 * depth, 0.03 * len(self)):
             # Few rows pass: scanning just those is exact, and quicker than looking for them among all.
             return subset(self.rows, queries, np.flatnonzero(allowed), k)
-        found = self._coded(queries, depth if allowed is None else int(1.3 * depth * len(self) / count))
+        found = self._coded(queries, depth if allowed is None else _MARGIN * depth * len(self) // count)
         if allowed is not None:
             found = np.where((found >= 0) & allowed[found], found, -1)
-        # A filter and a query that have to do with each other: what passes lies deeper than on average. And lists
-        # that are scanned may hold too little.
+        # What passes may lie deeper still; and lists that are scanned may hold too little.
         needed = min(k if allowed is None else depth, count)
         short = np.flatnonzero((found >= 0).sum(axis=1) < needed)
         if len(short):
