@@ -131,7 +131,7 @@ def test_the_audit_says_when_and_how_many_but_not_whom(gallery: Gallery) -> None
 def test_a_reader_of_an_old_state_keeps_the_forgetting_unfinished_until_it_is_done(
     gallery: Gallery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "BUSY_SECONDS", 0.1)
+    monkeypatch.setattr(store, "JOURNAL_SECONDS", 0.1)
     folder = gallery.store.folder
     words = secrets(folder)
     with Gallery.open(folder) as reader:

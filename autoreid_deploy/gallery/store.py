@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoreid_deploy.errors import GalleryError
-from autoreid_deploy.gallery.database import BUSY_SECONDS, DAMAGED, FILE, Database, Version
+from autoreid_deploy.gallery.database import DAMAGED, FILE, Database, Version
 from autoreid_deploy.gallery.pages import count_unclean
 from autoreid_deploy.gallery.paths import path_value
 from autoreid_deploy.records import DISTRACTOR, JUNK, Record
@@ -36,6 +36,7 @@ _LABELS = ("pid", "camid", "tracklet")
 _UPDATE = f"""UPDATE crop SET path = CAST(? AS TEXT), {_unless_by_hand("pid")}, {_unless_by_hand("camid")},
     time = ?, {_unless_by_hand("tracklet")}, size = ?, mtime_ns = ?, digest = ? WHERE id = ?"""
 _BLOCK = 8192
+JOURNAL_SECONDS = 60.0  # how long forgetting waits for queries that still read what is to go
 _LAST = 2**63 - 1
 
 
@@ -482,7 +483,7 @@ class Store:
         """
         with self._database.plain_errors():
             self._database.run("VACUUM")
-        deadline = time.monotonic() + BUSY_SECONDS
+        deadline = time.monotonic() + JOURNAL_SECONDS
         while self._fold("TRUNCATE")[0]:
             if time.monotonic() > deadline:
                 raise GalleryError(
