@@ -37,6 +37,7 @@ from search.commands.run import make_searcher
 from search.complexity import Complexity, measure
 from search.config import RunConfig, load_config
 from search.data import list_crops, load_crops
+from search.files import replacing
 from search.genotype import Genotype, load_genotype, random_genotype, save_genotype
 from search.latency import LatencyTable, load_table, profile, save_table, widest
 from search.memory import keep_freed_memory
@@ -301,9 +302,8 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def write(plain: dict[str, Any], path: Path) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(plain, indent=1), encoding="utf-8")
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(plain, indent=1), encoding="utf-8")
 
 
 def derive_cells(searcher: Searcher, how: str, bench: Bench) -> Genotype:

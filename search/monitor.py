@@ -10,6 +10,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from search.files import replacing
+
 
 def progress(total: int, done: int, unit: str, label: str, *, shown: bool = True) -> Any:
     """A bar on stderr with rate and ETA; where stderr is no terminal, a line every half minute."""
@@ -35,12 +37,10 @@ def say(line: str) -> None:
 def write_log(history: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Write one row an epoch; the whole file is replaced, so a resumed run leaves no double rows."""
     columns = list(dict.fromkeys(key for row in history for key in row))
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w", newline="", encoding="utf-8") as file:
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(history)
-    temporary.replace(path)
 
 
 def draw_curve(history: Sequence[Mapping[str, Any]], path: Path, title: str) -> None:
@@ -62,6 +62,5 @@ def draw_curve(history: Sequence[Mapping[str, Any]], path: Path, title: str) -> 
     right.set(title=f"{title}: validation", xlabel="epoch", ylabel="%", ylim=(0, 100))
     right.grid(alpha=0.3)
     right.legend()
-    temporary = path.with_name(path.name + ".tmp")
-    figure.savefig(temporary, format="png", dpi=110)
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=110)

@@ -20,6 +20,7 @@ from autoreid_deploy.errors import InputError
 from search.config import RunConfig
 from search.data import Crops
 from search.evolution import Evolution, Scored, evolve
+from search.files import replacing
 from search.genotype import Genotype
 from search.latency import LatencyTable, widest
 from search.network import NetworkConfig
@@ -94,9 +95,8 @@ class Ledger:
                 return float(known["mAP"])
         found = measure()
         self.scores.append({"mAP": found, **key})
-        temporary = self.path.with_name(self.path.name + ".tmp")
-        temporary.write_text(json.dumps({"scores": self.scores}, indent=1), encoding="utf-8")
-        temporary.replace(self.path)
+        with replacing(self.path) as temporary:
+            temporary.write_text(json.dumps({"scores": self.scores}, indent=1), encoding="utf-8")
         return found
 
 

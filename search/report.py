@@ -13,6 +13,7 @@ from typing import Any
 
 from search.derive import by_weight
 from search.drawing import COLOURS, draw_cells
+from search.files import replacing
 from search.genotype import ALL_EDGES, CHOSEN_OPS, OPS, Genotype, load_genotype
 from search.relaxation import KINDS
 
@@ -39,9 +40,8 @@ def write_report(state: Mapping[str, Any], folder: Path) -> Path:
         The page's path.
     """
     path = folder / "report.html"
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(page(state, _cells(state, folder)), encoding="utf-8")
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        temporary.write_text(page(state, _cells(state, folder)), encoding="utf-8")
     return path
 
 

@@ -3,43 +3,27 @@
 import json
 import re
 import sys
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import cv2
 import numpy as np
 import pytest
 
 from autoreid_deploy.calibration import Calibration
-from autoreid_deploy.cli import common, index
 from autoreid_deploy.errors import InputError
 from autoreid_deploy.fitting import fit
 from autoreid_deploy.gallery import Gallery
 from tests.conftest import draw_crop
+from tests.test_cli import Run, run
 
-
-class Result(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Result]
+__all__ = ["run"]  # a fixture
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run `reid-index` in an empty working folder, as its entry point does."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("REID_INDEX", raising=False)
-
-    def run(*words: object) -> Result:
-        monkeypatch.setattr(sys, "argv", ["reid-index", *(str(word) for word in words)])
-        capsys.readouterr()
-        return Result(common.run(index.cli), *capsys.readouterr())
-
-    return run
+def reid_index(run: Run) -> Run:
+    """Run `reid-index` in an empty working folder."""
+    return partial(run, "reid-index")
 
 
 def draw(folder: Path, people: int) -> Path:
@@ -54,10 +38,10 @@ def draw(folder: Path, people: int) -> Path:
 
 
 @pytest.fixture
-def built(run: Run, tmp_path: Path, tiny_model: Path) -> Run:
+def built(reid_index: Run, tmp_path: Path, tiny_model: Path) -> Run:
     """The same, with an index of 20 people in ./.reid."""
-    assert run("build", draw(tmp_path / "crops", 20), "--model", tiny_model).code == 0
-    return run
+    assert reid_index("build", draw(tmp_path / "crops", 20), "--model", tiny_model).code == 0
+    return reid_index
 
 
 def test_what_is_kept_is_a_fit_on_all_people(built: Run) -> None:
@@ -110,10 +94,10 @@ def test_json_tells_the_same_in_numbers(built: Run) -> None:
 
 
 def test_few_people_are_calibrated_but_nothing_is_measured(
-    run: Run, tmp_path: Path, tiny_model: Path
+    reid_index: Run, tmp_path: Path, tiny_model: Path
 ) -> None:
-    run("build", draw(tmp_path / "few", 8), "--model", tiny_model)
-    result = run("calibrate")
+    reid_index("build", draw(tmp_path / "few", 8), "--model", tiny_model)
+    result = reid_index("calibrate")
     assert result.code == 0
     assert result.out.splitlines()[1].startswith("nothing measured: too few people to hold half of them out")
     with Gallery.open(".reid") as gallery:
@@ -121,18 +105,18 @@ def test_few_people_are_calibrated_but_nothing_is_measured(
 
 
 def test_too_few_people_are_refused_in_one_line_and_nothing_is_kept(
-    run: Run, tmp_path: Path, tiny_model: Path
+    reid_index: Run, tmp_path: Path, tiny_model: Path
 ) -> None:
-    run("build", draw(tmp_path / "few", 4), "--model", tiny_model)
+    reid_index("build", draw(tmp_path / "few", 4), "--model", tiny_model)
     line = "error: expected at least 5 people seen by two cameras, got 4; label more crops and index them again\n"
-    assert run("calibrate") == (1, "", line)
+    assert reid_index("calibrate") == (1, "", line)
     with Gallery.open(".reid") as gallery:
         assert gallery.calibration is None
 
 
-def test_a_missing_index_says_how_to_make_one(run: Run) -> None:
+def test_a_missing_index_says_how_to_make_one(reid_index: Run) -> None:
     line = "error: there is no index at .reid; make one with: reid-index build FOLDER\n"
-    assert run("calibrate") == (1, "", line)
+    assert reid_index("calibrate") == (1, "", line)
 
 
 def test_a_missing_scikit_learn_is_one_line_with_the_command(
@@ -143,7 +127,7 @@ def test_a_missing_scikit_learn_is_one_line_with_the_command(
     assert built("calibrate") == (1, "", line)
 
 
-def test_collapsed_distances_are_a_warning(run: Run) -> None:
+def test_collapsed_distances_are_a_warning(reid_index: Run) -> None:
     rows = 1 + 0.1 * np.random.default_rng(0).normal(size=(80, 32))
     rows += 0.1 * np.repeat(np.random.default_rng(1).normal(size=(20, 32)), 4, axis=0)
     with Gallery.create(".reid", model_id="m@1", dim=32) as gallery:
@@ -151,10 +135,10 @@ def test_collapsed_distances_are_a_warning(run: Run) -> None:
 
         names = [f"{i // 4 + 1:04d}_c{i % 2 + 1}_{i:06d}.jpg" for i in range(80)]
         gallery.add([Record(Path(name), name[:4], name[6]) for name in names], rows)
-    result = run("calibrate")
+    result = reid_index("calibrate")
     assert result.code == 0
     assert re.fullmatch(r"warning: the distances have collapsed: .*\n", result.err)
-    assert "collapsed" in json.loads(run("calibrate", "--json").out)["warning"]
+    assert "collapsed" in json.loads(reid_index("calibrate", "--json").out)["warning"]
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"method": 3}'])

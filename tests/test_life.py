@@ -6,7 +6,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -595,14 +594,6 @@ def test_kill_9_in_the_upgrade_loses_nothing(tmp_path: Path, statement: int) -> 
     with Gallery.open(tmp_path / "old") as gallery:
         assert content(gallery) == expected
         assert gallery.verify() == []
-
-
-@pytest.fixture
-def open_folder() -> Iterator[Path]:
-    """A folder that another user can reach, unlike pytest's own."""
-    with tempfile.TemporaryDirectory() as name:
-        Path(name).chmod(0o755)
-        yield Path(name)
 
 
 def test_a_read_only_gallery_of_schema_1_says_where_to_open_it(

@@ -3,7 +3,6 @@
 import os
 import random
 import sqlite3
-import tempfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -272,14 +271,6 @@ def test_flipped_bits_never_end_in_a_traceback(filled: Path) -> None:
         except GalleryError:
             noticed += 1
     assert noticed > 30
-
-
-@pytest.fixture
-def open_folder() -> Iterator[Path]:
-    """A folder that another user can reach, unlike pytest's own."""
-    with tempfile.TemporaryDirectory() as name:
-        Path(name).chmod(0o755)
-        yield Path(name)
 
 
 def test_a_read_only_folder_answers_and_refuses_to_be_written(
