@@ -70,6 +70,8 @@ def derive(
     searcher = _restore(folder, data, one, latency_budget)
     if latency_budget and searcher.table is None and not latency_tables:
         read_table(None, searcher.config, latency_budget)
+    if latency_tables and not searcher.config.search.latency_budget:
+        raise click.UsageError("a --latency-table chooses nothing without a budget; add --latency-budget MS")
     out = out or folder / f"{method}.json"
     if method == "race":
         tables = [load_table(path) for path in latency_tables]

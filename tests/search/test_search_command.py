@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from search import checkpoint
-from search.genotype import load_genotype
+from search.genotype import Genotype, load_genotype
 from search.latency import LatencyTable, Place, places, predict, save_table
 from search.search_config import SearchConfig
 from tests.search.test_distributed import free_port
@@ -64,6 +64,42 @@ def test_every_way_to_derive_ends_in_cells_that_can_be_trained(
     cells = load_genotype(out)
     assert out.with_suffix(".png").stat().st_size > 1000
     assert "none" not in {edge.op for kind in ("normal", "reduce") for _, _, edge in cells.edges(kind)}
+
+
+def test_tables_without_a_budget_are_refused(
+    search: Search, drawn: Path, found: Path, table_file: Path, capsys: pytest.CaptureFixture[str]
+):
+    for method in ("weight", "race"):
+        words = ("derive", found, "--data", drawn, "--derive", method, "--latency-table", table_file)
+        assert search(*words) == 2
+        assert "chooses nothing without a budget; add --latency-budget MS" in capsys.readouterr().err
+
+
+def test_a_race_takes_the_widest_macro_and_goes_on_where_it_stopped(
+    search: Search,
+    drawn: Path,
+    found: Path,
+    table_file: Path,
+    search_file: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+):
+    narrow = LatencyTable.from_dict(json.loads(table_file.read_text()))
+    network = replace(narrow.network, channels=2 * narrow.network.channels)
+    rows = {place: 2 * float(place.op == "sep_conv_3x3") for place in places(network)}
+    wide = replace(narrow, network=network, rows=rows)
+    save_table(wide, tmp_path / "wide.json")
+    words = ("derive", found, "--data", drawn, "--derive", "race", "--children", 1, "--race-epochs", 1)
+    tables = ("--latency-table", table_file, "--latency-table", tmp_path / "wide.json", "--latency-budget", 4)
+    assert search(*words, *tables, "-o", tmp_path / "one.json") == 0
+    scores = json.loads((found / "race-scores.json").read_text())["scores"]
+    for score in scores:
+        fits = predict(wide, Genotype.from_dict(score["genotype"])) <= 4
+        assert score["channels"] == (network if fits else narrow.network).channels
+    before = (found / "race-scores.json").stat().st_mtime_ns
+    assert search(*words, *tables, "-o", tmp_path / "two.json") == 0  # every score is known
+    assert (found / "race-scores.json").stat().st_mtime_ns == before
+    assert (tmp_path / "one.json").read_text() == (tmp_path / "two.json").read_text()
 
 
 def test_found_cells_are_retrained_instead_of_the_configurations(
