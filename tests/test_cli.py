@@ -150,7 +150,8 @@ def test_a_tracklet_of_the_index_asks(run: Run, crop_folder: Path, tiny_model: P
     told = run("reid-query", "--of-tracklet", "nobody")
     assert (told.code, told.err) == (
         1,
-        "error: no crop of the index is of tracklet 'nobody'; reid-index info shows what there is\n",
+        "error: no crop of the index is of tracklet 'nobody'; tracklets come from the column of a CSV, or "
+        "from reid-index relabel\n",
     )
 
 

@@ -126,8 +126,9 @@ def _check_cameras(gallery: "Gallery", filter: "Filter | None") -> None:
         raise GalleryError(
             f"the index {folder} is empty; fill it with: reid-index build FOLDER{to_index(folder)}"
         )
-    there = gallery.store.counts("camid")
-    for camera in sorted(filter.cameras()) if filter is not None else ():
+    named = filter.cameras() if filter is not None else frozenset()
+    there = gallery.store.counts("camid") if named else {}
+    for camera in sorted(named):
         if camera not in there:
             known = f"known are {', '.join(there)}" if there else "no crop has a known camera"
             raise InputError(f"no crop of the index is from camera {camera!r}; {known}")
@@ -170,7 +171,8 @@ def _answer_tracklet(
     ids = gallery.store.ids_where(*of.sql())
     if not len(ids):
         raise InputError(
-            f"no crop of the index is of tracklet {tracklet!r}; reid-index info shows what there is"
+            f"no crop of the index is of tracklet {tracklet!r}; tracklets come from the column of a CSV, or from "
+            "reid-index relabel"
         )
     [first] = gallery.store.stored(ids[:1])
     meaning = meaning_of(gallery, None)

@@ -27,8 +27,8 @@ _SAMPLE = 2000  # rows by which distances are judged
 class Gallery:
     """Records and embeddings in a folder; make one with `create` or `open`, and close it or use `with`.
 
-    The rows lie in SQLite and are searched in memory, exactly. A gallery follows what other processes write:
-    the next query sees it.
+    The rows lie in SQLite and are searched through an index of them, by its true distances. A gallery follows what
+    other processes write: the next query sees it.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder, Gallery.create(folder, model_id="m@1", dim=2) as gallery:
@@ -412,16 +412,12 @@ class Gallery:
             others = ~of if where is None else where & ~of
             return self.query(rows, k, where=others, **{"pool": "mean", **how})
 
-    def warning(self, calibration: Calibration | None = None) -> str | None:
-        """Say in one line that distances have collapsed, or None; see `calibration.collapse_warning`.
-
-        Args:
-            calibration: of the model; None for the gallery's own, if it has one.
-        """
+    def warning(self) -> str | None:
+        """Say in one line that distances have collapsed, or None; see `calibration.collapse_warning`."""
         with self.store.snapshot() as version:
             self._view.follow(version)
             rows = self._view.sample(_SAMPLE)
-        return collapse_warning(rows, self.calibration or calibration)
+        return collapse_warning(rows, self.calibration)
 
     def _people(self) -> int:
         """How many people there may be: those known, or a crop each; counted once for each index."""
