@@ -1,6 +1,5 @@
 """What a reader searches: the current generation, and exactly what came and went since it was built."""
 
-import contextlib
 import time
 
 import numpy as np
@@ -29,11 +28,13 @@ class View:
 
     Attributes:
         published: the generation that is the current one, as SQLite knows it.
+        trouble: why its file is not used, or None; the rows are then read from SQLite.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self.published: Published | None = None
+        self.trouble: str | None = None
         self._version: Version | None = None
         self._complete = False
         self._generation: Generation | None = None
@@ -66,14 +67,16 @@ class View:
     def _start(self, published: Published | None, *, reopen: bool) -> None:
         """Begin with a generation and nothing else."""
         if not reopen and self._generation is not None and self._generation.fault:
-            self._generation = None  # the rows are read from SQLite then
+            self.trouble, self._generation = self._generation.fault, None
         elif reopen:
-            self._generation = None
+            self.trouble, self._generation = None, None
             if published is not None:
                 path = self._store.folder / files.FOLDER / files.name_of(published.number)
-                with contextlib.suppress(DamagedError, OSError):  # `proof.index_trouble` tells
+                try:
                     self._generation = files.read(path, published.sha256)
                     self._generation.check_rows_later()
+                except (DamagedError, OSError) as error:
+                    self.trouble = str(error)
         self.published = published
         size = len(self._generation.ids) if self._generation else 0
         self._gone = np.zeros(size, bool)
