@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from search.crowd.props import hair, hats, worn
 from search.crowd.props.parts import Fit, Foot, Kind, Prop
 
 if TYPE_CHECKING:
@@ -76,4 +79,12 @@ def make(extra: Extra, fit: Fit, hat: str | None = None) -> tuple[Prop, ...]:
         fit: the body's measures.
         hat: the kind of hat worn over it, if it is hair.
     """
+    rng = np.random.default_rng([extra.seed & 0xFFFFFFFF, *extra.kind.encode()])
+    category = PROPS[extra.kind].category
+    if category == "hair":
+        return hair.make(extra, fit, rng, "free" if hat is None else PROPS[hat].hair)
+    if category == "hat":
+        return hats.make(extra, fit, rng)
+    if category in ("beard", "eyes", "ears", "neck", "waist"):
+        return worn.make(extra, fit, rng)
     return ()
