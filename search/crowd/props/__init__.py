@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from search.crowd.props import hair, hats, worn
+from search.crowd.props import bags, hair, hats, held, shoes, worn
 from search.crowd.props.parts import Fit, Foot, Kind, Prop
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["CATEGORIES", "PROPS", "Fit", "Foot", "Kind", "Prop", "make", "places"]
 
 
-def _kinds(category: str, takes: str, names: str, hair: str = "free") -> dict[str, Kind]:
-    return {name: Kind(category, frozenset(takes.split()), hair) for name in names.split()}
+def _kinds(category: str, takes: str, names: str, hair: str = "free", bare: bool = False) -> dict[str, Kind]:
+    return {name: Kind(category, frozenset(takes.split()), hair, bare) for name in names.split()}
 
 
 PROPS: dict[str, Kind] = {
@@ -33,13 +33,15 @@ PROPS: dict[str, Kind] = {
     **_kinds("hat", "crown ears neck", "hood headscarf", "hidden"),
     **_kinds("hat", "crown ears", "turban", "hidden"),
     **_kinds("hat", "crown ears", "helmet", "flat"),
-    **_kinds("shoes", "feet", "sneaker boot ankle-boot leather pump sandal flat slipper"),
+    **_kinds("shoes", "feet", "sneaker boot ankle-boot leather"),
+    **_kinds("shoes", "feet", "pump sandal flat slipper", bare=True),
     **_kinds("eyes", "eyes", "glasses sunglasses"),
     **_kinds("ears", "ears", "headphones"),
     **_kinds("neck", "neck", "scarf"),
     **_kinds("neck", "front", "lanyard"),
     **_kinds("back", "back", "backpack rucksack drawstring-bag"),
-    **_kinds("bag", "shoulder", "shoulder-bag messenger-bag tote"),
+    **_kinds("bag", "shoulder", "shoulder-bag messenger-bag"),
+    **_kinds("bag", "shoulder hand", "tote"),
     **_kinds("waist", "waist", "belt-bag"),
     **_kinds(
         "hand",
@@ -87,4 +89,8 @@ def make(extra: Extra, fit: Fit, hat: str | None = None) -> tuple[Prop, ...]:
         return hats.make(extra, fit, rng)
     if category in ("beard", "eyes", "ears", "neck", "waist"):
         return worn.make(extra, fit, rng)
-    return ()
+    if category == "shoes":
+        return shoes.make(extra, fit, rng)
+    if category in ("back", "bag"):
+        return bags.make(extra, fit, rng)
+    return held.make(extra, fit, rng)

@@ -64,8 +64,10 @@ def _cap(extra: Extra, fit: Fit, rng: np.random.Generator) -> list[Piece]:
     crown = 0.014 + 0.012 * rng.random() * np.sin(np.pi * t) + 0.008 * np.maximum(np.cos(a), 0) * np.sin(np.pi * t)
     texture = cover.pattern("logo", (extra.colours[0], colour(extra, 1, shade(extra.colours[0], 1.8))), rng)
     dome = _dome(fit, edge, crown)
-    # The emblem lies in the middle of the forehead, where u is 0.
-    uv = np.column_stack([dome.uv[:, 0] * 4 + 0.5, 0.15 + 0.75 * dome.uv[:, 1]])
+    # The emblem lies in the middle of the forehead, where u is 0 and 1, and nowhere else.
+    u = dome.uv[:, 0]
+    u = np.where(u <= 0.5, 0.5 + np.minimum(4 * u, 0.48), 1.5 - np.minimum(4 * (1 - u), 0.48))
+    uv = np.column_stack([u, 0.15 + 0.75 * dome.uv[:, 1]])
     pieces = [(Mesh(dome.vertices, dome.faces, uv.astype(np.float32)), Material(texture=texture))]
     around = np.linspace(-1.15, 1.15, 11) + (np.pi if back else 0.0)
     inner = skull.on(fit, around, 0.84 if not back else 0.94, 0.012)
@@ -210,7 +212,7 @@ def _turban(extra: Extra, fit: Fit, rng: np.random.Generator) -> list[Piece]:
     t = np.linspace(0, 1, 9)[:, None]
     # Folds cross over the forehead.
     folds = 0.006 * np.sin(14 * t + 2.5 * np.abs(np.sin(a / 2)))
-    off = 0.018 + (0.03 + 0.025 * extra.size) * np.sin(np.pi * np.clip(t * 1.05, 0, 1)) ** 0.8 + folds
+    off = 0.014 + (0.03 + 0.025 * extra.size) * np.sin(np.pi * (0.3 + 0.7 * t)) ** 0.8 + folds
     dome = _dome(fit, edge, off, rows=9)
     return [(_tiled(dome, 3, 5), cover.grey(cover.weave("knit" if rng.random() < 0.3 else "rib", 2), extra.colours[0]))]
 

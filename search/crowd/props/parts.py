@@ -98,7 +98,7 @@ class Prop:
 
     Attributes:
         pieces: its meshes. Unless it hangs, they are in the resting person's coordinates and move with the bone.
-        bone: `head`, `neck`, `chest`, `pelvis`, `foot.L`, `foot.R`, `hand.L` or `hand.R`.
+        bone: `head`, `neck`, `chest`, `pelvis`, `foot.L`, `foot.R`, `lowerleg.L`, `lowerleg.R`, `hand.L` or `hand.R`.
         hangs: the pieces lie around a grip at the origin, upright (z up), front towards -y: they go to the posed hand and
             turn with the body's heading, not with the hand.
         pose: what that hand's arm does: "" nothing in particular, `carry` (straight down, still), `hold` (forearm level,
@@ -124,8 +124,10 @@ class Kind:
         takes: places that it occupies, of which a person has one each: `hair`, `chin`, `crown`, `feet`, `eyes`, `ears`,
             `neck`, `back`, `waist`, `front`, `shoulder` and `hand` (both of the prop's own side), `hands` (both hands).
         hair: what is left of the hair under it: `free`, `flat` (pressed down where it is covered) or `hidden`.
+        bare: shoes that show the feet, which are to be drawn with them.
     """
 
     category: str
     takes: frozenset[str]
     hair: str = "free"
+    bare: bool = False
