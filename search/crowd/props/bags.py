@@ -40,19 +40,24 @@ def make(extra: Extra, fit: Fit, rng: np.random.Generator) -> tuple[Prop, ...]:
 
 
 def sack(
-    shape: str, size: tuple[float, float, float], rng: np.random.Generator, power: float = 4.0, rough: float = 0.02
+    shape: str,
+    size: tuple[float, float, float],
+    rng: np.random.Generator,
+    power: float = 4.0,
+    rough: float = 0.02,
+    columns: int = 12,
 ) -> Mesh:
-    """A bag of (x, y, z) metres, its middle at the origin, its outer side towards +y: the whole texture lies on that."""
+    """A bag of (x, y, z) metres, its middle at the origin; the whole texture lies on its outer side, towards +y."""
     table = np.array(_SHAPES[shape])
     w, d, h = size
     z = h / 2 - h * np.array([0.0, 0.1, 0.35, 0.62, 0.88, 1.0])
-    ring = oval(14, power, -np.pi / 2)
-    bumps = 1 + rough * smooth(rng, 6, 14, (3, 5))[..., None]
+    ring = oval(columns, power, -np.pi / 2)
+    bumps = 1 + rough * smooth(rng, 6, columns, (3, 5))[..., None]
     # The side to the body is flat.
     flat = table[:, None, :] * ring * bumps
     y = np.where(flat[..., 1] < 0, -1.0, flat[..., 1] * 2 - 1) * d / 2
     mesh = loft(np.stack([flat[..., 0] * w / 2, y, np.broadcast_to(z[:, None], y.shape)], axis=-1))
-    sheet = 6 * 15
+    sheet = 6 * (columns + 1)
     uv = mesh.uv.copy()
     uv[:sheet, 0] = np.clip((uv[:sheet, 0] - 0.22) / 0.56, 0.02, 0.98)
     uv[:sheet, 1] = np.clip(uv[:sheet, 1], 0.02, 0.98)
@@ -92,13 +97,16 @@ def _on_back(extra: Extra, fit: Fit, rng: np.random.Generator) -> list[Piece]:
     pieces: list[Piece] = [(turned(bag, "x", -0.04, at), material)]
     if extra.kind != "drawstring-bag" and rng.random() < 0.75:
         size = (w * rng.uniform(0.6, 0.85), 0.3 * d, h * rng.uniform(0.3, 0.42))
-        pocket = sack("square", size, rng)
-        spot = at + [0, d * 0.55, -h * 0.42 + size[2] / 2]
-        pieces.append((turned(pocket, "x", -0.04, spot), material if rng.random() < 0.5 else plain(shade(colour(extra, 1), 0.9))))
-    dark = colour(extra, 2, shade(extra.colours[0], 0.7)) if rng.random() < 0.5 else shade(extra.colours[0], 0.8)
+        pocket = sack("square", size, rng, columns=8)
+        spot = at + np.array([0, d * 0.55, -h * 0.42 + size[2] / 2])
+        other = plain(shade(colour(extra, 1), 0.9))
+        pieces.append((turned(pocket, "x", -0.04, spot), material if rng.random() < 0.5 else other))
+    dark = (
+        colour(extra, 2, shade(extra.colours[0], 0.7)) if rng.random() < 0.5 else shade(extra.colours[0], 0.8)
+    )
     straps = _straps(extra, fit, w, y0, high, h, thin=extra.kind == "drawstring-bag")
     if extra.kind != "drawstring-bag":
-        top = at + [0, -0.35 * d, h / 2]
+        top = at + np.array([0, -0.35 * d, h / 2])
         loop = np.linspace(0, np.pi, 5)
         path = top + np.column_stack([0.045 * np.cos(loop), 0 * loop, 0.035 * np.sin(loop)])
         straps.append(ribbon(path, (0, 1, 0), 0.02))
@@ -106,7 +114,8 @@ def _on_back(extra: Extra, fit: Fit, rng: np.random.Generator) -> list[Piece]:
     if extra.kind == "rucksack" and rng.random() < 0.5:  # a mat under it, or over it
         roll = np.array([[-0.55 * w, 0, 0], [-0.55 * w, 0, 0], [0.55 * w, 0, 0], [0.55 * w, 0, 0]])
         roll[:, 0] += [-0.001, 0, 0, 0.001]
-        mat = tube(roll + at + [0, 0.1 * d, (h / 2 + 0.06) if rng.random() < 0.5 else -(h / 2 + 0.05)], [0, 0.07, 0.07, 0], 9)
+        place = np.array([0, 0.1 * d, h / 2 + 0.15 * wide if rng.random() < 0.5 else -h / 2 - 0.13 * wide])
+        mat = tube(roll + at + place, np.array([0, 0.17, 0.17, 0]) * wide, 7)
         pieces.append((mat, plain(colour(extra, 1))))
     return pieces
 
@@ -119,13 +128,15 @@ def _straps(extra: Extra, fit: Fit, w: float, y0: float, high: float, h: float, 
     straps = []
     for s in (1, -1):
         armpit = fit.chest[2]
-        front = np.array([
-            [s * 1.0 * rx, armpit - 0.3 * (armpit - fit.waist[2])],
-            [s * 0.86 * rx, armpit - 0.12 * (armpit - fit.waist[2])],
-            [s * 0.72 * rx, armpit + 0.25 * (fit.shoulder_left[2] - armpit)],
-            [s * (0.35 * rx + 0.4 * x), armpit + 0.65 * (fit.shoulder_left[2] - armpit)],
-            [s * x, fit.shoulder_left[2] + 0.1 * (fit.neck[2] - fit.shoulder_left[2])],
-        ])
+        front = np.array(
+            [
+                [s * 1.0 * rx, armpit - 0.3 * (armpit - fit.waist[2])],
+                [s * 0.86 * rx, armpit - 0.12 * (armpit - fit.waist[2])],
+                [s * 0.72 * rx, armpit + 0.25 * (fit.shoulder_left[2] - armpit)],
+                [s * (0.35 * rx + 0.4 * x), armpit + 0.65 * (fit.shoulder_left[2] - armpit)],
+                [s * x, fit.shoulder_left[2] + 0.1 * (fit.neck[2] - fit.shoulder_left[2])],
+            ]
+        )
         back = np.array([[s * min(0.35 * w, x), min(high - 0.05, fit.shoulder_left[2])]])
         path, out = trunk.over_shoulder(fit, s * x, front, back, 0.012)
         low = np.array([[s * 0.42 * w, y0 + 0.01, high - 0.85 * h]])
@@ -146,7 +157,9 @@ def _across(extra: Extra, fit: Fit, rng: np.random.Generator) -> list[Piece]:
     d = unit * ((0.075 if big else 0.055) + 0.04 * rng.random())
     turn = float(rng.choice([2.05, 2.45, 1.15] if big else [0.7, 1.1, 1.9, 2.3]))
     high = fit.hip[2] + (0.35 - 0.45 * rng.random()) * (fit.waist[2] - fit.hip[2]) + 0.45 * h
-    middle = trunk.around(fit, np.array([s * turn]), np.array([max(high - h / 2, fit.hip[2])]), 0.004 + d / 2)[0]
+    middle = trunk.around(
+        fit, np.array([s * turn]), np.array([max(high - h / 2, fit.hip[2])]), 0.004 + d / 2
+    )[0]
     middle[2] = high - h / 2
     bag = sack("square" if big or rng.random() < 0.6 else "round", (w, d, h), rng, rough=0.03)
     # The bag's outer side is +y: turn it to where it lies.
@@ -154,11 +167,16 @@ def _across(extra: Extra, fit: Fit, rng: np.random.Generator) -> list[Piece]:
     material = stuff(extra, rng, 0.1)
     pieces: list[Piece] = [(turned(bag, "z", heading, middle), material)]
     if rng.random() < (0.85 if big else 0.4):  # a flap
-        flap = sack("square", (1.02 * w, 0.18 * d, h * rng.uniform(0.5, 0.8)), rng, rough=0.0)
+        flap = sack("square", (1.02 * w, 0.18 * d, h * rng.uniform(0.5, 0.8)), rng, rough=0.0, columns=8)
         flap = Mesh(flap.vertices + np.array([0, d * 0.52, 0.0], np.float32), flap.faces, flap.uv)
         lift = h / 2 - float(np.ptp(flap.vertices[:, 2])) / 2 + 0.004
         second = plain(shade(colour(extra, 1), 0.95), 0.1)
-        pieces.append((turned(flap, "z", heading, middle + [0, 0, lift]), second if rng.random() < 0.4 else material))
+        pieces.append(
+            (
+                turned(flap, "z", heading, middle + np.array([0, 0, lift])),
+                second if rng.random() < 0.4 else material,
+            )
+        )
     along = np.array([np.cos(heading), np.sin(heading), 0.0])
     ends = [middle + m * along * 0.46 * w + [0, 0, h * 0.46] for m in (1, -1)]
     fore, rear = sorted(ends, key=lambda end: end[1])
@@ -190,16 +208,24 @@ def _tote(extra: Extra, fit: Fit, rng: np.random.Generator) -> list[Piece]:
     bag = sack("roll" if rng.random() < 0.5 else "square", (w, d, h), rng, rough=0.04)
     material = stuff(extra, rng, 0.1)
     pieces: list[Piece] = [(turned(bag, "z", -s * np.pi / 2, middle), material)]
-    top = np.array([s * 0.8 * fit.shoulder_left[0], fit.shoulder_left[1] + 0.02, float(trunk.top(fit, 0.8 * fit.shoulder_left[0], 0.014))])
+    x = s * 0.8 * fit.shoulder_left[0]
+    top = np.array([x, fit.shoulder_left[1] + 0.02, float(trunk.top(fit, x, 0.014))])
+    fore, rear = (
+        np.array(
+            [s * 0.92 * reach, float(trunk.surface(fit, 0.8 * reach, level, back=back, off=0.01)), level]
+        )
+        for back in (False, True)
+        for reach, level in ((fit.chest_radii[0], fit.chest[2]),)
+    )
+    over = np.array([0.0, 0.035, -0.02])
+    lift = np.array([0.0, 0.0, 0.05])
     straps = []
     for side in (-1, 1):
-        front = middle + [side * 0.3 * d, -0.24 * w, h * 0.46]
-        back = middle + [side * 0.3 * d, 0.24 * w, h * 0.46]
-        fore = np.array([s * 0.92 * fit.chest_radii[0], float(trunk.surface(fit, 0.8 * fit.chest_radii[0], fit.chest[2], back=False, off=0.01)), fit.chest[2]])
-        rear = np.array([s * 0.92 * fit.chest_radii[0], float(trunk.surface(fit, 0.8 * fit.chest_radii[0], fit.chest[2], back=True, off=0.01)), fit.chest[2]])
-        up = np.array([0.0, 0.035, -0.02])
-        path = np.stack([front, 0.4 * front + 0.6 * fore, fore + [0, 0, 0.05], top - up, top, top + up * [1, 1, -1], rear + [0, 0, 0.05], 0.4 * back + 0.6 * rear, back])
-        path[3:6, 0] += side * 0.012
-        straps.append(ribbon(path, path - [0, fit.chest[1], fit.chest[2] - 0.1], 0.022 * unit))
+        front = middle + np.array([side * 0.3 * d, -0.24 * w, h * 0.46])
+        back = middle + np.array([side * 0.3 * d, 0.24 * w, h * 0.46])
+        near = np.stack([front, 0.4 * front + 0.6 * fore, fore + lift])
+        ridge = np.stack([top - over * [1, 1, -1], top, top + over]) + np.array([side * 0.012, 0, 0])
+        path = np.concatenate([near, ridge, [rear + lift, 0.4 * back + 0.6 * rear, back]])
+        straps.append(ribbon(path, path - np.array([0, fit.chest[1], fit.chest[2] - 0.1]), 0.022 * unit))
     pieces.append((merged(straps), plain(colour(extra, 1, shade(extra.colours[0], 0.8)))))
     return pieces

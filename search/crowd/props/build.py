@@ -36,8 +36,10 @@ def shade(colour: Sequence[int], by: float) -> Colour:
 def colour(extra: Extra, i: int, otherwise: Colour | None = None) -> Colour:
     """The prop's i-th colour; `otherwise`, or the first one, if it has fewer."""
     if i < len(extra.colours):
-        return extra.colours[i]
-    return otherwise if otherwise is not None else extra.colours[0]
+        named: Colour = extra.colours[i]
+        return named
+    first: Colour = extra.colours[0]
+    return otherwise if otherwise is not None else first
 
 
 def sign(extra: Extra) -> float:
@@ -45,7 +47,9 @@ def sign(extra: Extra) -> float:
     return 1.0 if extra.side == "L" else -1.0
 
 
-def ribbon(path: ArrayLike, outward: ArrayLike, width: float | NDArray[np.float64], thick: float = 0.0) -> Mesh:
+def ribbon(
+    path: ArrayLike, outward: ArrayLike, width: float | NDArray[np.float64], thick: float = 0.0
+) -> Mesh:
     """A strap along (P, 3) points, flat towards (P, 3) outward directions; u runs across, v counts widths along it.
 
     Args:
@@ -62,7 +66,9 @@ def ribbon(path: ArrayLike, outward: ArrayLike, width: float | NDArray[np.float6
     rows = [points - half * across, points + half * across]
     if thick:
         out = facing / np.maximum(np.linalg.norm(facing, axis=1, keepdims=True), 1e-9)
-        rows = [rows[0], rows[0] * 0.75 + rows[1] * 0.25 + thick * out, rows[0] * 0.25 + rows[1] * 0.75 + thick * out, rows[1]]
+        left, right = rows
+        inner = [left * (1 - share) + right * share + thick * out for share in (0.25, 0.75)]
+        rows = [left, *inner, right]
     mesh = grid(np.stack(rows, axis=1).astype(np.float32))
     steps = np.linalg.norm(np.diff(points, axis=0), axis=1)
     v = np.concatenate([[0.0], np.cumsum(steps)]) / max(float(half.mean()) * 2, 1e-3)

@@ -114,7 +114,9 @@ def panel(colours: Sequence[Sequence[int]], rng: np.random.Generator) -> Image:
     if rng.random() < 0.6:
         cx, cy = 32 + int(rng.integers(-8, 9)), int(rng.integers(10, 22))
         label = (np.abs(x - cx) < rng.integers(3, 9)) & (np.abs(y - cy) < rng.integers(2, 5))
-        image[label] = colours[2] if len(colours) > 2 else (225, 225, 220) if main.mean() < 120 else (40, 40, 45)
+        image[label] = (
+            colours[2] if len(colours) > 2 else (225, 225, 220) if main.mean() < 120 else (40, 40, 45)
+        )
     grain = 0.92 + 0.04 * rng.normal(0, 1, (SIZE, SIZE)) + 0.05 * smooth(rng, SIZE, SIZE, (4, 4))
     return np.asarray((image * grain[..., None]).clip(0, 255), np.uint8)
 

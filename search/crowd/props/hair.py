@@ -1,4 +1,4 @@
-"""Hair: one sheet from the crown to a hairline, thick in between, with strands that end unevenly; and what is tied of it."""
+"""Hair: one sheet from the crown to a hairline, thick in between, its strands ending unevenly; and tails and buns."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from search.crowd.mesh import Floats, Material, Mesh, Piece, ball, grid, merged, tube
-from search.crowd.props import cover, skull, trunk
+from search.crowd.mesh import Material, Mesh, Piece, grid, merged
+from search.crowd.props import cover, skull, tied, trunk
 from search.crowd.props.build import colour, linear, plain, shade, smooth
 from search.crowd.props.parts import Fit, Prop
 
@@ -72,14 +72,18 @@ def make(extra: Extra, fit: Fit, rng: np.random.Generator, worn: str = "free") -
     if worn == "flat":
         cut = replace(cut, top=min(cut.top, 0.004), part=0.0)
     material = _material(extra, cut.strands, rng)
-    meshes = [_sheet(cut, fit, rng, flat=worn == "flat")]
+    meshes = [
+        _sheet(
+            cut, fit, rng, flat=worn == "flat", rows=7 if extra.kind in ("hair-ponytail", "hair-bun") else 10
+        )
+    ]
     pieces: list[Piece] = []
     if extra.kind == "hair-ponytail":
-        tails, ties = _tails(extra, fit, rng, worn)
+        tails, ties = tied.tails(extra, fit, rng, worn)
         meshes += tails
         pieces.append((merged(ties), plain(colour(extra, 2, shade(extra.colours[0], 0.5)))))
     elif extra.kind == "hair-bun":
-        meshes.append(_bun(extra, fit, rng, worn))
+        meshes.append(tied.bun(extra, fit, rng, worn))
     pieces.insert(0, (merged(meshes), material))
     return (Prop(tuple(pieces), "head"),)
 
@@ -106,27 +110,82 @@ def _cut(extra: Extra, rng: np.random.Generator) -> Cut:
     volume = 0.012 + 0.02 * size
     if kind == "hair-short":
         ear = float(rng.uniform(1.05, 1.3))
-        return Cut(fore, temple, 1.25 + 0.2 * rng.random(), ear, 1.6 + 0.3 * rng.random(), 0.016 + volume, 0.7 * volume,
-                   rough=0.25, part=part, strands=str(rng.choice(["straight", "straight", "wavy", "curly"])))
+        return Cut(
+            fore,
+            temple,
+            1.25 + 0.2 * rng.random(),
+            ear,
+            1.6 + 0.3 * rng.random(),
+            0.016 + volume,
+            0.7 * volume,
+            rough=0.25,
+            part=part,
+            strands=str(rng.choice(["straight", "straight", "wavy", "curly"])),
+        )
     if kind == "hair-crop":
-        return Cut(min(fore, 0.7), temple - 0.06 * rng.random(), 1.15, 1.02, 1.45 + 0.25 * rng.random(),
-                   0.009 + 0.012 * size, 0.007 + 0.003 * size, rough=0.1, strands="cropped")
+        return Cut(
+            min(fore, 0.7),
+            temple - 0.06 * rng.random(),
+            1.15,
+            1.02,
+            1.45 + 0.25 * rng.random(),
+            0.009 + 0.012 * size,
+            0.007 + 0.003 * size,
+            rough=0.1,
+            strands="cropped",
+        )
     if kind == "hair-receding":
         if rng.random() < 0.5:  # a bald crown with a rim of hair
             bare = float(rng.uniform(0.55, 0.85))
-            return Cut(0.0, 0.0, 1.2, 1.1, 1.7, 0.006, 0.006 + 0.01 * size, rough=0.2, strands="cropped", bare=bare)
+            return Cut(
+                0.0, 0.0, 1.2, 1.1, 1.7, 0.006, 0.006 + 0.01 * size, rough=0.2, strands="cropped", bare=bare
+            )
         return Cut(0.5 - 0.25 * rng.random(), 0.3, 1.2, 1.08, 1.65, 0.012, 0.006 + 0.008 * size, rough=0.2)
     if kind == "hair-bob":
         end = 1.75 + 0.55 * size
-        return Cut(fore, temple, end, end + 0.05, end + 0.1 * rng.normal(), 0.014 + volume, 0.012 + volume, 0.8, 0.15,
-                   str(rng.choice(["straight", "straight", "wavy"])), part)
+        return Cut(
+            fore,
+            temple,
+            end,
+            end + 0.05,
+            end + 0.1 * rng.normal(),
+            0.014 + volume,
+            0.012 + volume,
+            0.8,
+            0.15,
+            str(rng.choice(["straight", "straight", "wavy"])),
+            part,
+        )
     if kind == "hair-long":
         end = 2.6 + 1.9 * size
-        return Cut(fore, temple, end - 0.5 * rng.random(), end, end + 0.3, 0.01 + volume, 0.012 + 0.7 * volume, 1.0, 0.2,
-                   str(rng.choice(["straight", "straight", "wavy", "curly"])), part)
+        return Cut(
+            fore,
+            temple,
+            end - 0.5 * rng.random(),
+            end,
+            end + 0.3,
+            0.01 + volume,
+            0.012 + 0.7 * volume,
+            1.0,
+            0.2,
+            str(rng.choice(["straight", "straight", "wavy", "curly"])),
+            part,
+        )
     if kind == "hair-curly":
         end = 1.3 + 1.3 * size
-        return Cut(fore, temple, end, end + 0.05, end + 0.35, 0.026 + volume, 0.022 + 1.2 * volume, 0.6, 0.45, "curly", part)
+        return Cut(
+            fore,
+            temple,
+            end,
+            end + 0.05,
+            end + 0.35,
+            0.026 + volume,
+            0.022 + 1.2 * volume,
+            0.6,
+            0.45,
+            "curly",
+            part,
+        )
     if kind == "hair-afro":
         volume = 0.035 + 0.08 * size
         return Cut(0.66, temple, 1.35, 1.5, 1.8, volume, volume, 0.5, 0.12, "curly")
@@ -134,15 +193,24 @@ def _cut(extra: Extra, rng: np.random.Generator) -> Cut:
     return Cut(fore, temple - 0.04, 1.25 + 0.2 * rng.random(), 1.08, 1.6, 0.014, 0.008, rough=0.08)
 
 
-def _sheet(cut: Cut, fit: Fit, rng: np.random.Generator, *, flat: bool, rows: int = 10) -> Mesh:
+def _sheet(cut: Cut, fit: Fit, rng: np.random.Generator, *, flat: bool, rows: int) -> Mesh:
     a = _AROUND
     off_front = np.minimum(a, 2 * np.pi - a) / _TURN
     # Longer hair than to the ear leaves the face free and starts behind the temples.
     edge = np.interp(
         off_front,
         [0, 34, 48, 60, 72, 90, 105, 125, 180],
-        [cut.fore, 0.85 * cut.fore + 0.15 * cut.temple, max(cut.temple, cut.fore - 0.1), cut.temple + 0.12,
-         0.35 * cut.temple + 0.65 * min(cut.side, cut.temple + 1.2), cut.side, cut.ear, (cut.ear + cut.nape) / 2, cut.nape],
+        [
+            cut.fore,
+            0.85 * cut.fore + 0.15 * cut.temple,
+            max(cut.temple, cut.fore - 0.1),
+            cut.temple + 0.12,
+            0.35 * cut.temple + 0.65 * min(cut.side, cut.temple + 1.2),
+            cut.side,
+            cut.ear,
+            (cut.ear + cut.nape) / 2,
+            cut.nape,
+        ],
     )
     edge += 0.035 * smooth(rng, 1, len(a), (1, 9))[0] * np.maximum(edge, 1)
     start = cut.bare * np.interp(off_front, [0, 50, 80, 180], [1.1, 1.0, 1.0, 1.05])
@@ -172,7 +240,7 @@ def _sheet(cut: Cut, fit: Fit, rng: np.random.Generator, *, flat: bool, rows: in
     if cut.flow:
         straight = skull.on(fit, a, drop, thick, cling=1 - cut.flow)
         points = np.where((off_front > 62)[None, :, None], straight, points)
-    return _textured(_off_trunk(fit, points), a, t)
+    return _textured(trunk.outside(fit, points), a, t)
 
 
 def _textured(points: Numbers, a: Numbers, t: Numbers) -> Mesh:
@@ -180,58 +248,3 @@ def _textured(points: Numbers, a: Numbers, t: Numbers) -> Mesh:
     u = np.append(a, 2 * np.pi) / (2 * np.pi) * 3
     uv = np.stack(np.broadcast_arrays(u, 0.985 * t), axis=-1)
     return Mesh(mesh.vertices, mesh.faces, uv.reshape(-1, 2).astype(np.float32))
-
-
-def _off_trunk(fit: Fit, points: Numbers) -> Numbers:
-    """Points that lie on the shoulders, the back or the chest instead of in them."""
-    x, y, z = (points[..., i] for i in range(3))
-    base = fit.neck[2] + 0.04
-    low = z < np.maximum(trunk.top(fit, x, 0.0), fit.neck[2]) + 0.03
-    # Within reach of the neck the back of the neck is what hair lies on.
-    rear = y > fit.neck[1] - 0.01
-    behind = np.maximum(y, trunk.surface(fit, x, np.minimum(z, base), back=True, off=0.02))
-    before = np.minimum(y, trunk.surface(fit, x, np.minimum(z, base), back=False, off=0.015))
-    return np.stack([x, np.where(low, np.where(rear, behind, before), y), z], axis=-1)
-
-
-def _tails(extra: Extra, fit: Fit, rng: np.random.Generator, worn: str) -> tuple[list[Mesh], list[Mesh]]:
-    """A ponytail, or two, and what ties them."""
-    unit = skull.tall(fit)
-    two = rng.random() < 0.15
-    height = 1.25 if two or worn == "flat" else float(rng.choice([0.6, 0.95, 1.35]))
-    length = (0.7 + (0.3 if two else 1.3) * extra.size) * unit
-    wide = unit * float(rng.uniform(0.1, 0.15))
-    tails, ties = [], []
-    for a in (0.62 * np.pi, 1.38 * np.pi) if two else (np.pi,):
-        root = skull.on(fit, a, height, 0.0)
-        out = root - np.array(fit.head)
-        out[2] = max(out[2], 0.0)
-        out /= np.linalg.norm(out)
-        t = np.linspace(0, 1, 7)[:, None]
-        path = root + out * 0.24 * unit * (1 - (1 - np.minimum(t * 2.2, 1)) ** 2) * (1.2 - 0.35 * t)
-        path = path - np.array([0, 0, 1]) * length * t**1.4 + [[0, 0, 0.1 * unit * (height < 0.8)]] * np.sin(np.pi * t) ** 2
-        path = path + np.array([1, 0, 0]) * 0.03 * rng.normal() * t
-        radius = wide * np.array([0.5, 0.55, 0.95, 1.0, 0.9, 0.6, 0.12])
-        path = _off_trunk(fit, path)
-        tails.append(_tail(path, radius))
-        knot = 0.75 * path[0] + 0.25 * path[1]
-        ties.append(ball(np.full(3, 0.62 * wide), knot, 3, 6))
-    return tails, ties
-
-
-def _tail(path: Numbers, radius: Numbers, sides: int = 7) -> Mesh:
-    mesh = tube(path, radius, sides, 0.8)
-    uv = np.stack([mesh.uv[:, 0] * 1.5, 0.1 + 0.8 * mesh.uv[:, 1]], axis=1)
-    return Mesh(mesh.vertices, mesh.faces, uv.astype(np.float32))
-
-
-def _bun(extra: Extra, fit: Fit, rng: np.random.Generator, worn: str) -> Mesh:
-    unit = skull.tall(fit)
-    height = 1.35 if worn == "flat" else float(rng.choice([0.35, 0.7, 1.0, 1.35]))
-    radius = unit * (0.16 + 0.14 * extra.size)
-    centre = skull.on(fit, np.pi, height, 0.55 * radius)
-    mesh = ball(radius * np.array([1.0, 0.85, 0.85]), centre, 6, 9)
-    bumps: Floats = 1 + 0.12 * smooth(rng, 7, 9, (3, 4))
-    around = np.concatenate([bumps, bumps[:, :1]], axis=1).reshape(-1, 1)
-    vertices = (mesh.vertices - centre) * around + centre
-    return Mesh(vertices, mesh.faces, np.stack([mesh.uv[:, 0] * 2, 0.1 + 0.7 * mesh.uv[:, 1]], axis=1))

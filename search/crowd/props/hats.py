@@ -48,7 +48,9 @@ def _tiled(mesh: Mesh, u: float, v: float = 1.0) -> Mesh:
     return Mesh(mesh.vertices, mesh.faces, mesh.uv * np.array([u, v], np.float32), mesh.normals)
 
 
-def _cloth(extra: Extra, rng: np.random.Generator, weave: str = "canvas", plain_share: float = 0.6) -> Material:
+def _cloth(
+    extra: Extra, rng: np.random.Generator, weave: str = "canvas", plain_share: float = 0.6
+) -> Material:
     """The hat's stuff: plain, or a pattern where it has several colours."""
     if len(extra.colours) > 1 and rng.random() > plain_share:
         kinds = ["stripes", "bands", "checks", "dots", "print"]
@@ -61,7 +63,11 @@ def _cap(extra: Extra, fit: Fit, rng: np.random.Generator) -> list[Piece]:
     a = _ring()
     edge = 0.86 + 0.1 * (1 - np.cos(a)) / 2 + 0.03 * rng.normal()
     t = np.linspace(0, 1, 6)[:, None]
-    crown = 0.014 + 0.012 * rng.random() * np.sin(np.pi * t) + 0.008 * np.maximum(np.cos(a), 0) * np.sin(np.pi * t)
+    crown = (
+        0.014
+        + 0.012 * rng.random() * np.sin(np.pi * t)
+        + 0.008 * np.maximum(np.cos(a), 0) * np.sin(np.pi * t)
+    )
     texture = cover.pattern("logo", (extra.colours[0], colour(extra, 1, shade(extra.colours[0], 1.8))), rng)
     dome = _dome(fit, edge, crown)
     # The emblem lies in the middle of the forehead, where u is 0 and 1, and nowhere else.
@@ -71,7 +77,9 @@ def _cap(extra: Extra, fit: Fit, rng: np.random.Generator) -> list[Piece]:
     pieces = [(Mesh(dome.vertices, dome.faces, uv.astype(np.float32)), Material(texture=texture))]
     around = np.linspace(-1.15, 1.15, 11) + (np.pi if back else 0.0)
     inner = skull.on(fit, around, 0.84 if not back else 0.94, 0.012)
-    reach = fit.skull[1] * (0.55 + 0.2 * extra.size) * np.sqrt(np.clip(np.cos(np.linspace(-1.5, 1.5, 11)), 0, 1))
+    reach = (
+        fit.skull[1] * (0.55 + 0.2 * extra.size) * np.sqrt(np.clip(np.cos(np.linspace(-1.5, 1.5, 11)), 0, 1))
+    )
     way = -1.0 if not back else 1.0
     outer = inner + np.column_stack([0.1 * inner[:, 0], way * reach, -0.22 * reach])
     middle = (inner + outer) / 2 + np.column_stack([np.zeros(11), np.zeros(11), 0.1 * reach])
@@ -92,12 +100,23 @@ def _beanie(extra: Extra, fit: Fit, rng: np.random.Generator) -> list[Piece]:
     knit = str(rng.choice(["rib", "knit"]))
     pieces = [(_tiled(dome, 6, 2), _cloth(extra, rng, knit, 0.55))]
     if rng.random() < 0.7:  # the edge is turned up
-        band = np.stack([skull.on(fit, a, edge - d, 0.021 + e) for d, e in ((0.28, 0.004), (0.14, 0.008), (-0.01, 0.0))])
+        band = np.stack(
+            [skull.on(fit, a, edge - d, 0.021 + e) for d, e in ((0.28, 0.004), (0.14, 0.008), (-0.01, 0.0))]
+        )
         cuff = grid(band.astype(np.float32), closed=True)
         pieces.append((_tiled(cuff, 8), cover.grey(cover.weave("rib", 1), colour(extra, 1))))
     if rng.random() < 0.3:
-        pieces.append((ball(np.full(3, 0.032 + 0.01 * extra.size), (0, fit.head[1] + slouch, fit.crown + 0.05 + slouch), 4, 8),
-                       cover.grey(cover.strands("curly", 0)[..., :3], colour(extra, 1))))
+        pieces.append(
+            (
+                ball(
+                    np.full(3, 0.032 + 0.01 * extra.size),
+                    (0, fit.head[1] + slouch, fit.crown + 0.05 + slouch),
+                    4,
+                    8,
+                ),
+                cover.grey(cover.strands("curly", 0)[..., :3], colour(extra, 1)),
+            )
+        )
     return pieces
 
 
@@ -131,7 +150,9 @@ def _brim(extra: Extra, fit: Fit, rng: np.random.Generator) -> list[Piece]:
     rows = []
     for t in (0.0, 0.5, 1.0):
         ring = base + out * (t * wide * fore)[:, None]
-        ring[:, 2] += -fall * t**1.3 * wide * wave + (0.12 * wide * t * np.abs(np.sin(a)) if style == "felt" else 0)
+        ring[:, 2] += -fall * t**1.3 * wide * wave + (
+            0.12 * wide * t * np.abs(np.sin(a)) if style == "felt" else 0
+        )
         rows.append(ring)
     edge = grid(np.stack(rows).astype(np.float32), closed=True)
     pieces = [(_tiled(crown, 3, 2), stuff), (_tiled(edge, 6), stuff)]
@@ -153,13 +174,20 @@ def _wrap(fit: Fit, rng: np.random.Generator, off: float, open_to: float, low: f
         low: drop of the lower edge.
         loose: metres that folds vary.
     """
-    a = np.sort(np.concatenate([np.linspace(0, open_to * 0.8, 3), 2 * np.pi - np.linspace(open_to * 0.8, 0.3, 2),
-                                np.linspace(open_to, 2 * np.pi - open_to, 15)]))
+    a = np.sort(
+        np.concatenate(
+            [
+                np.linspace(0, open_to * 0.8, 3),
+                2 * np.pi - np.linspace(open_to * 0.8, 0.3, 2),
+                np.linspace(open_to, 2 * np.pi - open_to, 15),
+            ]
+        )
+    )
     front = np.minimum(a, 2 * np.pi - a)
     edge = np.where(front < open_to - 1e-6, 0.72 + 0.1 * front, low)
-    t = np.linspace(0, 1, 9)[:, None]
+    t = np.linspace(0, 1, 8)[:, None]
     drop = t * edge
-    thick = off + loose * 0.5 * smooth(rng, 9, len(a), (3, 7)) * np.minimum(3 * t, 1)
+    thick = off + loose * 0.5 * smooth(rng, 8, len(a), (3, 7)) * np.minimum(3 * t, 1)
     # Loose cloth stands away from the nape and falls to the shoulders.
     points = skull.on(fit, a, drop, thick, cling=0.35)
     points[0] = points[0].mean(axis=0)
@@ -178,31 +206,30 @@ def _hood(extra: Extra, fit: Fit, rng: np.random.Generator) -> list[Piece]:
 def _headscarf(extra: Extra, fit: Fit, rng: np.random.Generator) -> list[Piece]:
     stuff = _cloth(extra, rng, "canvas", 0.5)
     mesh = _wrap(fit, rng, 0.014 + 0.008 * extra.size, 0.8 + 0.15 * rng.random(), 2.35, 0.007)
-    return [(_tiled(mesh, 4, 4), stuff), (_tiled(_collar(fit, rng, 0.07 + 0.12 * extra.size, 0.02), 4, 2), stuff)]
+    return [
+        (_tiled(mesh, 4, 4), stuff),
+        (_tiled(_collar(fit, rng, 0.07 + 0.12 * extra.size, 0.02), 4, 2), stuff),
+    ]
 
 
 def _collar(fit: Fit, rng: np.random.Generator, drape: float, loose: float) -> Mesh:
-    """Cloth around the neck, from under the chin to `drape` metres down the chest."""
+    """Cloth around the neck, from the jaw to `drape` metres down the chest."""
     a = _ring(16)
-    chin = fit.chin[2] - fit.neck[2]
-    rows = []
-    for t in (0.0, 0.35, 0.7, 1.0):
-        if t < 0.5:
-            radius = np.array([fit.skull[0] * (0.86 + 0.5 * t), fit.skull[1] * (0.82 + 0.4 * t)])
-            y = fit.neck[1] + (fit.chin[1] - fit.neck[1] + 0.8 * fit.skull[1]) * (1 - 2 * t) * 0.35
-            z = np.full(16, fit.neck[2] + chin * (0.95 - 2.2 * t)) + 0.03 * (1 - 2 * t) * np.cos(a - np.pi)
-            ring = np.column_stack([radius[0] * np.sin(a), y - radius[1] * np.cos(a), z])
-        else:
-            z = fit.neck[2] - drape * (t - 0.5) * 2 * (0.75 + 0.25 * np.cos(a)) + 0.01
-            x = np.sin(a) * (fit.skull[0] + (0.03 + 0.5 * drape) * (t - 0.3))
-            z = np.minimum(z, trunk.top(fit, x, 0.012))
-            y = np.where(np.cos(a) > 0, trunk.surface(fit, x, z, back=False, off=0.014),
-                         trunk.surface(fit, x, z, back=True, off=0.014))
-            y = np.where(np.abs(np.cos(a)) < 0.3, fit.neck[1] - 0.09 * np.cos(a), y)
-            ring = np.column_stack([x, y, z])
-        rows.append(ring)
+    jaw = skull.on(fit, a, 2.0 + 0.12 * np.cos(a), 0.007)
+    throat = 0.5 * jaw + 0.5 * np.array([0, fit.neck[1], fit.neck[2]])
+    throat[:, 2] = fit.neck[2] + 0.4 * (fit.chin[2] - fit.neck[2])
+    rows = [jaw, throat + (throat - [[0, fit.neck[1], 0]]) * np.array([0.25, 0.1, 0])]
+    for t in (0.35, 1.0):
+        x = np.sin(a) * (fit.skull[0] + (0.03 + 0.5 * drape) * t)
+        z = fit.neck[2] + 0.01 - drape * t * (0.75 + 0.25 * np.cos(a))
+        z = np.minimum(z, trunk.top(fit, x, 0.012))
+        fore, rear = (trunk.surface(fit, x, z, back=back, off=0.014) for back in (False, True))
+        y = np.where(
+            np.abs(np.cos(a)) < 0.3, fit.neck[1] - 0.09 * np.cos(a), np.where(np.cos(a) > 0, fore, rear)
+        )
+        rows.append(np.column_stack([x, y, z]))
     points = np.stack(rows)
-    points[..., :2] *= 1 + loose * 4 * smooth(rng, 4, 16, (2, 6))[..., None] * np.array([1, 0])
+    points[1:, :, 0] *= 1 + loose * 4 * smooth(rng, 3, 16, (2, 6))
     return grid(points.astype(np.float32), closed=True)
 
 
@@ -211,10 +238,15 @@ def _turban(extra: Extra, fit: Fit, rng: np.random.Generator) -> list[Piece]:
     edge = 0.84 + 0.1 * np.sin(a) ** 2 + 0.35 * np.clip(-np.cos(a), 0, 1)
     t = np.linspace(0, 1, 9)[:, None]
     # Folds cross over the forehead.
-    folds = 0.006 * np.sin(14 * t + 2.5 * np.abs(np.sin(a / 2)))
+    folds = 0.006 * np.sin(rng.uniform(11, 16) * t + rng.uniform(1.5, 3.5) * np.abs(np.sin(a / 2)))
     off = 0.014 + (0.03 + 0.025 * extra.size) * np.sin(np.pi * (0.3 + 0.7 * t)) ** 0.8 + folds
     dome = _dome(fit, edge, off, rows=9)
-    return [(_tiled(dome, 3, 5), cover.grey(cover.weave("knit" if rng.random() < 0.3 else "rib", 2), extra.colours[0]))]
+    return [
+        (
+            _tiled(dome, 3, 5),
+            cover.grey(cover.weave("knit" if rng.random() < 0.3 else "rib", 2), extra.colours[0]),
+        )
+    ]
 
 
 def _helmet(extra: Extra, fit: Fit, rng: np.random.Generator) -> list[Piece]:
@@ -222,15 +254,20 @@ def _helmet(extra: Extra, fit: Fit, rng: np.random.Generator) -> list[Piece]:
     style = str(rng.choice(["site", "bicycle", "ride"], p=[0.35, 0.4, 0.25]))
     a = _ring()
     if style == "site":
-        dome = _dome(fit, 0.84 + 0.1 * (1 - np.cos(a)) / 2, 0.024)
-        inner, reach = skull.on(fit, a, 0.86, 0.024), 0.012 + 0.035 * np.clip(np.cos(a), 0, 1)
+        off = rng.uniform(0.02, 0.03)
+        dome = _dome(fit, 0.84 + 0.1 * (1 - np.cos(a)) / 2, off)
+        inner, reach = skull.on(fit, a, 0.86, off), 0.012 + 0.035 * np.clip(np.cos(a), 0, 1)
         outer = inner + np.column_stack([np.sin(a) * reach, -np.cos(a) * reach, -0.25 * reach])
         edge = grid(np.stack([inner, outer]).astype(np.float32), closed=True)
         shell = plain(extra.colours[0], 0.4)
         return [(dome, shell), (edge, shell)]
     if style == "bicycle":
         t = np.linspace(0, 1, 6)[:, None]
-        dome = _dome(fit, 0.78 + 0.14 * np.sin(a) ** 2 + 0.1 * np.clip(-np.cos(a), 0, 1), 0.03 - 0.008 * t)
+        dome = _dome(
+            fit,
+            0.78 + 0.14 * np.sin(a) ** 2 + 0.1 * np.clip(-np.cos(a), 0, 1),
+            rng.uniform(0.024, 0.036) - 0.008 * t,
+        )
         lines = cover.pattern("stripes", (extra.colours[0], colour(extra, 1, (25, 25, 28))), rng)
         strap = skull.on(fit, np.array([1.45, 1.1, 0.7]), np.array([0.95, 1.7, 2.2]), 0.006)
         pieces = [(_tiled(dome, 1.5), Material(texture=lines, gloss=0.3))]
@@ -240,6 +277,6 @@ def _helmet(extra: Extra, fit: Fit, rng: np.random.Generator) -> list[Piece]:
             pieces.append((grid(band.astype(np.float32)), plain((25, 25, 28))))
         return pieces
     front = np.minimum(a, 2 * np.pi - a)
-    dome = _dome(fit, np.where(front < 0.9, 0.75, 2.0), 0.035, rows=8)
+    dome = _dome(fit, np.where(front < 0.9, 0.75, rng.uniform(1.8, 2.1)), 0.035, rows=8)
     visor = skull.on(fit, np.linspace(-0.9, 0.9, 8), np.array([[0.72], [1.0], [1.45]]), 0.036)
     return [(dome, plain(extra.colours[0], 0.5)), (grid(visor.astype(np.float32)), plain((20, 22, 26), 0.6))]

@@ -1,4 +1,4 @@
-"""What hands hold: bags, umbrellas, sticks, phones, cups, and what is pulled or pushed. All around a grip at the origin."""
+"""What hands hold: bags, umbrellas, sticks, phones and cups, around a grip at the origin."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.crowd.mesh import Material, Mesh, Piece, box, grid, merged, tube
-from search.crowd.props import cover
+from search.crowd.props import cover, wheeled
 from search.crowd.props.bags import sack, stuff
 from search.crowd.props.build import colour, loft, oval, plain, shade, sign, smooth, turned
 from search.crowd.props.parts import Fit, Prop
@@ -29,13 +29,13 @@ def make(extra: Extra, fit: Fit, rng: np.random.Generator) -> tuple[Prop, ...]:
         "sports-bag": (_sports, "carry"),
         "umbrella": (_umbrella, "raise"),
         "umbrella-folded": (_folded, "carry"),
-        "trolley": (_trolley, "pull"),
+        "trolley": (wheeled.trolley, "pull"),
         "phone": (_phone, "hold"),
         "phone-ear": (_phone, "ear"),
         "cup": (_cup, "hold"),
         "cane": (_cane, "carry"),
-        "pram": (_pram, "hold"),
-        "shopping-trolley": (_cart, "hold"),
+        "pram": (wheeled.pram, "hold"),
+        "shopping-trolley": (wheeled.cart, "hold"),
     }[extra.kind]
     props = (Prop(tuple(build(extra, fit, rng)), f"hand.{extra.side}", hangs=True, pose=pose),)
     if extra.kind in ("pram", "shopping-trolley"):  # the other hand is on the bar, too
@@ -53,20 +53,31 @@ def _handles(gap: float, span: float, drop: float, x: float, radius: float = 0.0
     """Two arcs from the hand to a bag's top, `drop` below the grip, `span` along it and `gap` across it."""
     arcs = []
     for side in (-1, 1):
-        path = np.array([
-            [x + side * gap / 2, -span / 2, -drop],
-            [0.7 * x + side * gap / 3, -0.4 * span, -0.45 * drop],
-            [side * 0.008, -0.1 * span, 0.0],
-            [side * 0.008, 0.1 * span, 0.0],
-            [0.7 * x + side * gap / 3, 0.4 * span, -0.45 * drop],
-            [x + side * gap / 2, span / 2, -drop],
-        ])
+        path = np.array(
+            [
+                [x + side * gap / 2, -span / 2, -drop],
+                [0.7 * x + side * gap / 3, -0.4 * span, -0.45 * drop],
+                [side * 0.008, -0.1 * span, 0.0],
+                [side * 0.008, 0.1 * span, 0.0],
+                [0.7 * x + side * gap / 3, 0.4 * span, -0.45 * drop],
+                [x + side * gap / 2, span / 2, -drop],
+            ]
+        )
         arcs.append(tube(path, radius, 4))
     return arcs
 
 
-def _carried(extra: Extra, fit: Fit, mesh: Mesh, material: Material, size: tuple[float, float, float], drop: float,
-             span: float, handles: Material, radius: float = 0.006) -> list[Piece]:
+def _carried(
+    extra: Extra,
+    fit: Fit,
+    mesh: Mesh,
+    material: Material,
+    size: tuple[float, float, float],
+    drop: float,
+    span: float,
+    handles: Material,
+    radius: float = 0.006,
+) -> list[Piece]:
     """A bag of (along, across, high) metres below the hand, beside the leg."""
     s = sign(extra)
     _, across, high = size
@@ -80,7 +91,17 @@ def _handbag(extra: Extra, fit: Fit, rng: np.random.Generator) -> list[Piece]:
     size = (u * (0.24 + 0.14 * extra.size), u * rng.uniform(0.09, 0.15), u * (0.17 + 0.12 * extra.size))
     mesh = sack(str(rng.choice(["roll", "school", "square"])), size, rng)
     trim = plain(colour(extra, 1, shade(extra.colours[0], 0.7)), 0.2)
-    return _carried(extra, fit, mesh, stuff(extra, rng, 0.2), size, u * rng.uniform(0.06, 0.16), 0.4 * size[0], trim, 0.007)
+    return _carried(
+        extra,
+        fit,
+        mesh,
+        stuff(extra, rng, 0.2),
+        size,
+        u * rng.uniform(0.06, 0.16),
+        0.4 * size[0],
+        trim,
+        0.007,
+    )
 
 
 def _briefcase(extra: Extra, fit: Fit, rng: np.random.Generator) -> list[Piece]:
@@ -115,7 +136,8 @@ def _plastic(extra: Extra, fit: Fit, rng: np.random.Generator) -> list[Piece]:
 
 def _paper(extra: Extra, fit: Fit, rng: np.random.Generator) -> list[Piece]:
     u = _unit(fit)
-    long, across, high = u * (0.22 + 0.12 * extra.size), u * (0.09 + 0.05 * extra.size), u * (0.26 + 0.12 * extra.size)
+    base = np.array([0.22, 0.09, 0.26]) + np.array([0.12, 0.05, 0.12]) * extra.size
+    long, across, high = map(float, u * base * rng.uniform(0.85, 1.15, 3))
     x = sign(extra) * (0.015 + 0.3 * across)
     drop = 0.09 * u
     mesh = box((across, long, high), (x, 0, -drop - high / 2))
@@ -137,9 +159,14 @@ def _sports(extra: Extra, fit: Fit, rng: np.random.Generator) -> list[Piece]:
     points[..., 0] = x + ring[:, 0] * radius * 0.9 * share[:, None]
     points[..., 1] = (t * long / 2)[:, None]
     points[..., 2] = ring[:, 1] * radius * share[:, None] - drop - radius
-    material = Material(texture=cover.pattern(str(rng.choice(["logo", "bands"])), extra.colours[:2], rng), gloss=0.1)
+    material = Material(
+        texture=cover.pattern(str(rng.choice(["logo", "bands"])), extra.colours[:2], rng), gloss=0.1
+    )
     trim = plain(colour(extra, 1, shade(extra.colours[0], 0.6)))
-    return [(loft(points), material), (merged(_handles(0.8 * radius, 0.4 * long, drop + 0.03, x, 0.01)), trim)]
+    return [
+        (loft(points), material),
+        (merged(_handles(0.8 * radius, 0.4 * long, drop + 0.03, x, 0.01)), trim),
+    ]
 
 
 def _umbrella(extra: Extra, fit: Fit, rng: np.random.Generator) -> list[Piece]:
@@ -153,11 +180,14 @@ def _umbrella(extra: Extra, fit: Fit, rng: np.random.Generator) -> list[Piece]:
     t = np.linspace(0, 1, 5)[:, None]
     # Between its ribs the cloth is drawn in.
     rib = 1 - 0.06 * (np.arange(sides) % 2) * t
-    points = np.stack([
-        radius * t * rib * np.cos(a),
-        radius * t * rib * np.sin(a),
-        rim + deep * (1 - t**2.2) + 0.05 * radius * (np.arange(sides) % 2) * t,
-    ], axis=-1)
+    points = np.stack(
+        [
+            radius * t * rib * np.cos(a),
+            radius * t * rib * np.sin(a),
+            rim + deep * (1 - t**2.2) + 0.05 * radius * (np.arange(sides) % 2) * t,
+        ],
+        axis=-1,
+    )
     canopy = grid(points.astype(np.float32), closed=True)
     if len(extra.colours) > 1:
         style = int(rng.integers(0, 3))
@@ -177,7 +207,7 @@ def _umbrella(extra: Extra, fit: Fit, rng: np.random.Generator) -> list[Piece]:
     metal = plain((70, 70, 74), 0.3)
     shaft = tube(np.array([[0, 0, 0.05], [0, 0, rim + deep + 0.05]]), 0.007, 5)
     grip = tube(np.array([[0, 0, 0.06], [0, 0, -0.06]]), 0.014, 6)
-    lean, back = -sign(extra) * rng.uniform(0.12, 0.3), rng.uniform(0.05, 0.3)
+    lean, back = -sign(extra) * rng.uniform(0.08, 0.25), rng.uniform(0.2, 0.48)
     parts: list[Piece] = [(canopy, cloth), (shaft, metal), (grip, plain(colour(extra, 1, (40, 32, 28))))]
     # Over the head: to the other side and to the back.
     return [(turned(turned(mesh, "y", lean), "x", -back), material) for mesh, material in parts]
@@ -186,60 +216,43 @@ def _umbrella(extra: Extra, fit: Fit, rng: np.random.Generator) -> list[Piece]:
 def _folded(extra: Extra, fit: Fit, rng: np.random.Generator) -> list[Piece]:
     """Rolled up, hanging by its handle."""
     if rng.random() < 0.3:  # a short one
-        path = np.array([[0, -0.14, -0.012], [0, -0.13, -0.012], [0, 0.13, -0.012], [0, 0.14, -0.012]])
+        half = rng.uniform(0.11, 0.15)
+        path = np.array([[0, s * half, -0.012] for s in (-1.08, -1.0, 1.0, 1.08)])
         return [(tube(path, [0.012, 0.03, 0.034, 0.02], 8), plain(extra.colours[0], 0.15))]
     long = min(0.6 + 0.25 * extra.size, 0.95 * fit.hand_height)
+    thick = rng.uniform(0.75, 1.25)
     z = -np.array([0.0, 0.1, 0.14, 0.6, 0.93, 1.0]) * long
-    radius = np.array([0.01, 0.012, 0.028, 0.036, 0.016, 0.004])
-    roll = tube(np.column_stack([0 * z, 0 * z, z]) + [0.0, 0.0, 0.02], radius, 8)
+    radius = thick * np.array([0.01, 0.012, 0.028, 0.036, 0.016, 0.004])
+    roll = tube(np.column_stack([0 * z, 0 * z, z]) + np.array([0.0, 0.0, 0.02]), radius, 8)
     hook = np.linspace(0, np.pi, 5)
-    handle = tube(np.column_stack([0 * hook, 0.035 * (1 - np.cos(hook)), 0.02 + 0.05 * np.sin(hook)]), 0.01, 6)
+    handle = tube(
+        np.column_stack([0 * hook, 0.035 * (1 - np.cos(hook)), 0.02 + 0.05 * np.sin(hook)]), 0.01, 6
+    )
     return [
         (turned(roll, "x", -0.12), plain(extra.colours[0], 0.15)),
         (handle, plain(colour(extra, 1, (45, 35, 28)), 0.2)),
     ]
 
 
-def _trolley(extra: Extra, fit: Fit, rng: np.random.Generator) -> list[Piece]:
-    """A case on wheels that follows at the end of its handle."""
-    reach = fit.hand_height + 0.03
-    u = min(fit.crown / 1.7, 1.1)
-    h, w, d = u * (0.46 + 0.26 * extra.size), u * (0.32 + 0.12 * extra.size), u * (0.19 + 0.08 * extra.size)
-    wheel = 0.035
-    long = max(reach / np.cos(0.5), h + 0.25)
-    tilt = float(np.arccos(min(reach / long, 1)))
-    case = turned(sack("square", (w, d, h), rng, power=6.0, rough=0.0), "z", 0.0, (0, 0.02, -long + wheel + h / 2))
-    hard = rng.random() < 0.5
-    if hard:
-        image = cover.pattern("stripes", (extra.colours[0], shade(extra.colours[0], 0.75)), rng)
-        cover_ = Material(texture=image, gloss=0.4)
-    else:
-        cover_ = stuff(extra, rng)
-    bars = [tube(np.array([[x, 0, -0.01], [x, 0, -long + h]]), 0.007, 4) for x in (-0.07, 0.07)]
-    bars.append(tube(np.array([[-0.075, 0, 0], [0.075, 0, 0]]), 0.013, 5))
-    wheels = [
-        tube(np.array([[x - 0.016, 0, 0], [x - 0.015, 0, 0], [x + 0.015, 0, 0], [x + 0.016, 0, 0]]) + [0, 0.04, -long + wheel],
-             [0, wheel, wheel, 0], 8)
-        for x in (-0.4 * w, 0.4 * w)
-    ]
-    parts: list[Piece] = [(case, cover_), (merged(bars), plain((90, 90, 95), 0.4)), (merged(wheels), plain((25, 25, 28)))]
-    # The foot of the case lags behind the hand.
-    return [(turned(mesh, "x", tilt), material) for mesh, material in parts]
-
-
 def _phone(extra: Extra, fit: Fit, rng: np.random.Generator) -> list[Piece]:
     size = (0.072, 0.009, 0.15) if rng.random() < 0.8 else (0.135, 0.009, 0.2)
+    tilt = -rng.uniform(0.3, 0.8)
     if extra.kind == "phone-ear":
-        upright = turned(turned(box((0.072, 0.01, 0.15)), "z", np.pi / 2), "x", -0.35)
+        upright = turned(turned(box((0.072, 0.01, 0.15)), "z", np.pi / 2), "x", 0.6 * tilt)
         return [(upright, plain(extra.colours[0], 0.4))]
-    case = turned(box(size), "x", -0.6, (0, -0.02, 0.05))
-    glass = turned(box((size[0] * 0.9, 0.002, size[2] * 0.92), (0, 0.0055, 0)), "x", -0.6, (0, -0.02, 0.05))
-    return [(case, plain(extra.colours[0], 0.3)), (glass, Material(colour=(0.25, 0.3, 0.38), gloss=0.5, glow=0.5))]
+    case = turned(box(size), "x", tilt, (0, -0.02, 0.05))
+    glass = turned(box((size[0] * 0.9, 0.002, size[2] * 0.92), (0, 0.0055, 0)), "x", tilt, (0, -0.02, 0.05))
+    return [
+        (case, plain(extra.colours[0], 0.3)),
+        (glass, Material(colour=(0.25, 0.3, 0.38), gloss=0.5, glow=0.5)),
+    ]
 
 
 def _cup(extra: Extra, fit: Fit, rng: np.random.Generator) -> list[Piece]:
-    h = 0.1 + 0.06 * extra.size
-    path = np.array([[0, 0, h + 0.012], [0, 0, h + 0.01], [0, 0, h], [0, 0, 0.5 * h], [0, 0, 0.0], [0, 0, -0.001]])
+    h = (0.09 + 0.045 * extra.size) * rng.uniform(0.9, 1.1)
+    path = np.array(
+        [[0, 0, h + 0.012], [0, 0, h + 0.01], [0, 0, h], [0, 0, 0.5 * h], [0, 0, 0.0], [0, 0, -0.001]]
+    )
     radius = np.array([0.0, 0.036, 0.041, 0.036, 0.03, 0.0])
     cup = turned(tube(path, radius, 10), "z", 0.0, (0, -0.02, -0.03))
     image = np.full((16, 16, 3), extra.colours[0], np.uint8)
@@ -249,71 +262,9 @@ def _cup(extra: Extra, fit: Fit, rng: np.random.Generator) -> list[Piece]:
 
 
 def _cane(extra: Extra, fit: Fit, rng: np.random.Generator) -> list[Piece]:
-    low = -fit.hand_height + 0.01
+    low = -fit.hand_height * rng.uniform(0.95, 0.99)
     crook = rng.random() < 0.6
     hook = np.linspace(0, np.pi, 5) if crook else np.linspace(0, 0.4, 5)
     top = np.column_stack([0 * hook, 0.045 * (1 - np.cos(hook)) - 0.05, 0.02 + 0.04 * np.sin(hook)])
     path = np.concatenate([[[0, -0.12, low]], [[0, -0.085, 0.5 * low]], top])
     return [(tube(path, [0.011, 0.011, *[0.013] * 5], 6), plain(extra.colours[0], 0.25))]
-
-
-def _wheels(spots: Numbers, radius: float, width: float = 0.03) -> Mesh:
-    side = np.array([[-1, 0, 0], [-0.95, 0, 0], [0.95, 0, 0], [1, 0, 0]]) * width / 2
-    return merged([tube(side + spot, [0, radius, radius, 0], 10) for spot in spots])
-
-
-def _pram(extra: Extra, fit: Fit, rng: np.random.Generator) -> list[Piece]:
-    """Pushed in front: a seat with a hood on four wheels. The grip is at one end of its bar."""
-    u = min(fit.crown / 1.7, 1.1)
-    x = -sign(extra) * 0.2
-    ground = -_level(fit)
-    r, w = 0.1 * u, 0.44 * u
-    seat = np.array([x, -0.55, ground + 0.5 * u])
-    body = turned(sack("round", (w, 0.34, 0.62 * u), rng, power=3.0), "x", -1.15, seat)
-    a = np.linspace(-0.2, 1.9, 6)
-    side = np.linspace(-0.5, 0.5, 6)
-    hood = np.stack([
-        np.column_stack([x + side * w, -0.38 - 0.3 * np.full(6, np.cos(t)) * np.cos(1.6 * side),
-                         ground + 0.55 * u + 0.36 * np.sin(t + 0.3) * np.cos(1.6 * side)])
-        for t in a
-    ])
-    spots = np.array([[x + s * w / 2, y, ground + r] for s in (1, -1) for y in (-0.25, -0.85)])
-    bars = [tube(np.array([[x + s * 0.2 * u, 0, 0], [x + s * 0.21 * u, -0.85, ground + r]]), 0.011, 5) for s in (1, -1)]
-    bars += [tube(np.array([[x + s * 0.21 * u, -0.25, ground + r], [x + s * 0.2 * u, -0.6, ground + 0.5 * u]]), 0.011, 5) for s in (1, -1)]
-    bars.append(tube(np.array([[x - 0.22 * u, 0, 0], [x + 0.22 * u, 0, 0]]), 0.014, 5))
-    return [
-        (body, plain(extra.colours[0])),
-        (grid(hood.astype(np.float32)), plain(colour(extra, 1))),
-        (merged(bars), plain((60, 60, 64), 0.3)),
-        (_wheels(spots, r), plain((28, 28, 30))),
-    ]
-
-
-def _cart(extra: Extra, fit: Fit, rng: np.random.Generator) -> list[Piece]:
-    """A shop's wire trolley, pushed in front."""
-    x, ground = -sign(extra) * 0.18, -_level(fit)
-    wide = np.array([0.5, 0.46, 0.4])
-    rows = []
-    for z, w, y0, y1 in ((-0.02, wide[0], -0.08, -0.9), (-0.22, wide[1], -0.14, -0.85), (-0.42, wide[2], -0.2, -0.78)):
-        rows.append([[x - w / 2, y0, z], [x + w / 2, y0, z], [x + w / 2, y1, z + 0.04], [x - w / 2, y1, z + 0.04]])
-    rows.append([[x, -0.5, -0.42]] * 4)
-    basket = grid(np.array(rows, np.float32), closed=True)
-    uv = basket.uv * np.array([14, 5], np.float32)
-    mesh_ = np.zeros((16, 16, 4), np.uint8)
-    mesh_[..., :3] = extra.colours[0]
-    mesh_[:6, :, 3], mesh_[:, :5, 3] = 255, 255
-    spots = np.array([[x + s * 0.22, y, ground + 0.06] for s in (1, -1) for y in (-0.15, -0.85)])
-    bars = [tube(np.array([[x + s * 0.24, 0, 0], [x + s * 0.22, -0.2, -0.42], [x + s * 0.22, -0.15, ground + 0.1]]), 0.012, 5) for s in (1, -1)]
-    bars += [tube(np.array([[x + s * 0.22, -0.15, ground + 0.12], [x + s * 0.2, -0.85, ground + 0.12]]), 0.012, 5) for s in (1, -1)]
-    handle = tube(np.array([[x - 0.27, 0, 0], [x + 0.27, 0, 0]]), 0.016, 6)
-    return [
-        (Mesh(basket.vertices, basket.faces, uv), Material(texture=mesh_, gloss=0.4)),
-        (merged(bars), plain((130, 130, 135), 0.4)),
-        (handle, plain(colour(extra, 1, (170, 30, 35)))),
-        (_wheels(spots, 0.06), plain((28, 28, 30))),
-    ]
-
-
-def _level(fit: Fit) -> float:
-    """Height of a hand whose forearm is level."""
-    return fit.shoulder_left[2] - 0.52 * (fit.shoulder_left[2] - fit.hand_height) + 0.03

@@ -58,6 +58,7 @@ class Fit:
         foot_left: the left foot.
         foot_right: the right foot.
         hand_height: z of what a hanging hand grips.
+        cloth: metres of cloth on the trunk; the trunk's radii have it in them.
     """
 
     crown: float
@@ -77,9 +78,10 @@ class Fit:
     foot_left: Foot
     foot_right: Foot
     hand_height: float
+    cloth: float = 0.0
 
     def over(self, cloth: float) -> Fit:
-        """The measures of the trunk with that many metres of cloth on."""
+        """The measures with that many metres of cloth on the trunk."""
 
         def more(radii: Pair) -> Pair:
             return radii[0] + cloth, radii[1] + cloth
@@ -89,6 +91,7 @@ class Fit:
             chest_radii=more(self.chest_radii),
             waist_radii=more(self.waist_radii),
             hip_radii=more(self.hip_radii),
+            cloth=self.cloth + cloth,
         )
 
 
@@ -98,12 +101,13 @@ class Prop:
 
     Attributes:
         pieces: its meshes. Unless it hangs, they are in the resting person's coordinates and move with the bone.
-        bone: `head`, `neck`, `chest`, `pelvis`, `foot.L`, `foot.R`, `lowerleg.L`, `lowerleg.R`, `hand.L` or `hand.R`.
-        hangs: the pieces lie around a grip at the origin, upright (z up), front towards -y: they go to the posed hand and
-            turn with the body's heading, not with the hand.
-        pose: what that hand's arm does: "" nothing in particular, `carry` (straight down, still), `hold` (forearm level,
-            in front), `ear` (phone), `raise` (grip before the shoulder), `pull` (arm back), `strap` (hand on a strap) or
-            `shoulder` (elbow kept in).
+        bone: `head`, `neck`, `chest`, `pelvis`, `foot.L`, `foot.R`, `lowerleg.L`, `lowerleg.R`,
+            `hand.L` or `hand.R`.
+        hangs: the pieces lie around a grip at the origin, upright (z up), front towards -y: they go to the posed
+            hand and turn with the body's heading, not with the hand.
+        pose: what that hand's arm does: "" nothing in particular, `carry` (straight down, still), `hold` (forearm
+            level, in front), `ear` (phone), `raise` (grip before the shoulder), `pull` (arm back), `strap` (hand on
+            a strap) or `shoulder` (elbow kept in).
     """
 
     pieces: tuple[Piece, ...] = field(repr=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 Numbers = NDArray[np.float64]
 _COLUMNS = 14
+# Half the sole's width, as shares of the foot's, from heel (0) to toe (1).
+_STATIONS = (0.0, 0.15, 0.45, 0.7, 0.88, 1.0)
+_HALF = (0.42, 0.42, 0.47, 0.57, 0.54, 0.5)
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ class _Ground:
     def at(self, along: ArrayLike, across: ArrayLike, up: ArrayLike) -> Numbers:
         a, c, z = np.broadcast_arrays(*(np.asarray(v, float) for v in (along, across, up)))
         flat = self.heel + a[..., None] * self.length * self.along + c[..., None] * self.across
-        return flat + np.stack([0 * z, 0 * z, z], axis=-1)
+        return np.asarray(flat + np.stack([0 * z, 0 * z, z], axis=-1))
 
 
 def _ground(foot: Foot, beyond: float) -> _Ground:
@@ -94,18 +97,23 @@ def _ground(foot: Foot, beyond: float) -> _Ground:
     across = np.array([-along[1], along[0], 0.0])
     back = 0.008 * length / 0.28
     out = float(np.sign(foot.ankle[0] * across[0]))
-    return _Ground(heel - back * along, along, across, length + back + beyond * length / 0.28, foot.width, out)
+    return _Ground(
+        heel - back * along, along, across, length + back + beyond * length / 0.28, foot.width, out
+    )
 
 
 def _outline(ground: _Ground, point: float, more: float) -> tuple[Numbers, Numbers]:
     """Along and across of the sole's edge, from the toe around."""
     angle = np.linspace(0, 2 * np.pi, _COLUMNS, endpoint=False)
     s = 0.5 + 0.5 * np.cos(angle)
-    half = ground.width * np.interp(s, [0, 0.15, 0.45, 0.7, 0.88, 1], [0.42, 0.42, 0.47, 0.57, 0.54, 0.5]) + more
+    half = ground.width * np.interp(s, _STATIONS, _HALF) + more
     round_ = np.where(s > 0.5, point, 0.55)
-    # Feet bulge outwards from the line from heel to toe.
-    bulge = ground.out * ground.width * np.interp(s, [0, 0.45, 0.75, 1], [0.03, 0.1, 0.1, 0.0])
-    return s, half * np.sign(np.sin(angle)) * np.abs(np.sin(angle)) ** round_ + bulge
+    return s, half * np.sign(np.sin(angle)) * np.abs(np.sin(angle)) ** round_ + _bulge(ground, s)
+
+
+def _bulge(ground: _Ground, along: Numbers) -> Numbers:
+    """How far feet lie outwards of the line from heel to toe."""
+    return np.asarray(ground.out * ground.width * np.interp(along, [0, 0.45, 0.75, 1], [0.03, 0.1, 0.1, 0.0]))
 
 
 def _sole(ground: _Ground, last: Last, scale: float) -> Mesh:
@@ -119,25 +127,34 @@ def _closed(extra: Extra, foot: Foot, rng: np.random.Generator) -> list[Piece]:
     last = _LASTS[extra.kind]
     ground = _ground(foot, last.beyond)
     scale = ground.length / 0.3
+    last = replace(last, point=last.point * rng.uniform(0.92, 1.08), toe=last.toe * rng.uniform(0.93, 1.07))
     chunky = 1 + (0.8 * extra.size if extra.kind in ("sneaker", "boot", "ankle-boot") else 0.3 * extra.size)
-    last = Last(**{**last.__dict__, "sole": (last.sole[0] * chunky, last.sole[1] * chunky)})
+    last = replace(last, sole=(last.sole[0] * chunky, last.sole[1] * chunky))
     if extra.kind == "sneaker" and rng.random() < 0.2:  # high ones
-        last = Last(**{**last.__dict__, "collar": (0.135, 0.145)})
+        last = replace(last, collar=(0.135, 0.145))
     s, c = _outline(ground, last.point, 0.003)
     low = scale * np.interp(s, [0.25, 0.5, 1.0], [last.sole[1], last.sole[0], last.sole[0]])
-    box = scale * np.interp(s, [0, 0.3, 0.7, 0.88, 1], [0.062, 0.06, 0.052, last.toe * 0.92, last.toe * 0.62]) + low * 0.5
-    if extra.kind in ("pump", "flat"):
-        box = scale * np.interp(s, [0, 0.3, 0.6, 0.8, 1], [0.05, 0.036, 0.034, last.toe * 1.15, last.toe * 0.7]) + low * 0.4
+    low_cut = extra.kind in ("pump", "flat")
+    if low_cut:
+        walls = np.interp(s, [0, 0.3, 0.6, 0.8, 1], [0.05, 0.036, 0.034, last.toe * 1.15, last.toe * 0.7])
+    else:
+        walls = np.interp(s, [0, 0.3, 0.7, 0.88, 1], [0.062, 0.06, 0.052, last.toe * 0.92, last.toe * 0.62])
+    box = scale * walls + low * 0.5
 
     begin, end = last.mouth
     angle = np.linspace(0, 2 * np.pi, _COLUMNS, endpoint=False)
     mouth_s = (begin + end) / 2 + (end - begin) / 2 * np.cos(angle)
-    low_cut = extra.kind in ("pump", "flat")
     wide = 0.53 * ground.width if low_cut else 1.27 * foot.ankle_radius + 0.008
     mouth_c = wide * np.sin(angle) + ground.out * 0.1 * foot.ankle_radius
     narrow = 1.0 if low_cut else 0.98
-    mouth_z = scale * (last.collar[0] + (last.collar[1] - last.collar[0]) * (1 + np.cos(angle)) / 2) + low * 0.4
-    rows = [ground.at(s, c, low), ground.at(s, 1.03 * c, 0.5 * low + 0.5 * box), ground.at(s * 0.97 + 0.01, narrow * c, box)]
+    mouth_z = (
+        scale * (last.collar[0] + (last.collar[1] - last.collar[0]) * (1 + np.cos(angle)) / 2) + low * 0.4
+    )
+    rows = [
+        ground.at(s, c, low),
+        ground.at(s, 1.03 * c, 0.5 * (low + box)),
+        ground.at(s * 0.97 + 0.01, narrow * c, box),
+    ]
     for t in (0.45, 1.0):
         up = box + (mouth_z - box) * t ** (1.2 if last.collar[0] < 0.1 else 0.8)
         rows.append(ground.at(s + (mouth_s - s) * t, narrow * c + (mouth_c - narrow * c) * t, up))
@@ -177,12 +194,12 @@ def _shaft(extra: Extra, fit: Fit, foot: Foot) -> Piece:
     way = (hip - ankle) / np.linalg.norm(hip - ankle)
     leg = float(np.linalg.norm(hip - ankle))
     high = leg * (0.14 + 0.27 * extra.size)
-    t = np.linspace(0, 1, 5)
+    t = np.linspace(0, 1, 3)
     share, unit = t * high / leg, foot.ankle_radius
-    across = unit * np.interp(share, [0, 0.1, 0.2, 0.28, 0.42], [1.3, 1.3, 1.6, 1.85, 2.05])
-    deep = unit * np.interp(share, [0, 0.1, 0.2, 0.28, 0.42], [1.6, 1.6, 1.8, 2.1, 2.2])
-    angle = np.linspace(0, 2 * np.pi, 12, endpoint=False)
-    ring = np.stack([np.sin(angle), -np.cos(angle), np.zeros(12)], axis=1)
+    across = 1.06 * unit * np.interp(share, [0, 0.1, 0.2, 0.28, 0.42], [1.3, 1.3, 1.6, 1.85, 2.05])
+    deep = 1.06 * unit * np.interp(share, [0, 0.1, 0.2, 0.28, 0.42], [1.6, 1.6, 1.8, 2.1, 2.2])
+    angle = np.linspace(0, 2 * np.pi, 8, endpoint=False)
+    ring = np.stack([np.sin(angle), -np.cos(angle), np.zeros(8)], axis=1)
     centre = ankle + np.outer(t * high, way) + unit * np.array([0.15 * np.sign(ankle[0]), 0.1, 0])
     rows = centre[:, None] + np.stack([across, deep, 0 * t], axis=1)[:, None] * ring
     rows = rows[::-1]
@@ -195,7 +212,7 @@ def _open(extra: Extra, foot: Foot, rng: np.random.Generator) -> list[Piece]:
     """Sandals, flip-flops and slippers, on bare feet."""
     ground = _ground(foot, 0.002)
     scale = ground.length / 0.29
-    thick = (0.004 + 0.008 * extra.size) * scale
+    thick = (0.004 + 0.008 * extra.size) * rng.uniform(0.8, 1.2) * scale
     s, c = _outline(ground, 0.6, 0.006 * scale)
     rim = [ground.at(s, c, -0.004), ground.at(s, c, thick), ground.at(s, 0.0, thick)]
     sole = grid(np.stack(rim).astype(np.float32), closed=True)
@@ -204,9 +221,12 @@ def _open(extra: Extra, foot: Foot, rng: np.random.Generator) -> list[Piece]:
     def over(back: float, front: float, high: float, width: float) -> None:
         """A band across the foot, from edge to edge, `high` in the middle."""
         angle = np.linspace(0, np.pi, 7)
-        half = ground.width * np.interp((back + front) / 2, [0, 0.15, 0.45, 0.7, 1], [0.42, 0.42, 0.47, 0.57, 0.45]) + 0.006
-        path = ground.at(np.linspace(back, front, 7), half * np.cos(angle), thick + high * scale * np.sin(angle) ** 0.7)
-        straps.append(ribbon(path, path - ground.at(np.linspace(back, front, 7), 0.0, 0.0), width * scale))
+        along = np.linspace(back, front, 7)
+        half = ground.width * np.interp(along, _STATIONS, _HALF) + 0.006
+        path = ground.at(
+            along, half * np.cos(angle) + _bulge(ground, along), thick + high * scale * np.sin(angle) ** 0.7
+        )
+        straps.append(ribbon(path, path - ground.at(along, 0.0, 0.0), width * scale))
 
     style = int(rng.integers(0, 3))
     if extra.kind == "slipper":
@@ -222,7 +242,8 @@ def _open(extra: Extra, foot: Foot, rng: np.random.Generator) -> list[Piece]:
         over(0.8, 0.55, 0.052, 0.03)
     if extra.kind == "sandal" and style != 1:
         angle = np.linspace(0.5 * np.pi, 1.5 * np.pi, 7)
-        around = ground.at(0.26 + 0.26 * np.cos(angle), (foot.ankle_radius + 0.006) * np.sin(angle), 0.06 * scale + thick)
+        wide = foot.ankle_radius * 1.25 + 0.004
+        around = ground.at(0.26 + 0.26 * np.cos(angle), wide * np.sin(angle), 0.06 * scale + thick)
         straps.append(ribbon(around, around - ground.at(0.26, 0.0, 0.06 * scale), 0.016 * scale))
     leather = cover.grey(cover.hide(2), extra.colours[0], 0.1)
     return [(merged(straps), leather), (sole, plain(colour(extra, 1, shade(extra.colours[0], 0.6))))]

@@ -42,7 +42,7 @@ def on(fit: Fit, around: ArrayLike, drop: ArrayLike, off: ArrayLike = 0.0, cling
     x = (fit.skull[0] * side + o) * np.sin(polar) * np.sin(a)
     y = -(fit.skull[1] * deep + o) * np.sin(polar) * c
     z = (fit.skull[2] + o) * np.cos(polar) - below * tall(fit)
-    return np.stack([x, y, z], axis=-1) + np.asarray(fit.head)
+    return np.asarray(np.stack([x, y, z], axis=-1) + np.asarray(fit.head))
 
 
 def drop_at(fit: Fit, z: float) -> float:

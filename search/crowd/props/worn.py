@@ -66,9 +66,11 @@ def _glasses(extra: Extra, fit: Fit, rng: np.random.Generator) -> list[Piece]:
     meshes = []
     for mirror in (1, -1):
         x = mirror * unit * 0.165
-        corners = np.array([[x - w / 2, y, z + h / 2], [x + w / 2, y, z + h / 2], [x - w / 2, y, z - h / 2], [x + w / 2, y, z - h / 2]])
+        corners = np.array([[x + a * w / 2, y, z + b * h / 2] for b in (1, -1) for a in (-1, 1)])
         corners[:, 1] += 0.5 * np.abs(corners[:, 0]) ** 2 / fit.skull[0]
-        meshes.append(Mesh(corners, np.array([[0, 1, 3], [0, 3, 2]]), np.array([[0, 0], [1, 0], [0, 1], [1, 1]])))
+        meshes.append(
+            Mesh(corners, np.array([[0, 1, 3], [0, 3, 2]]), np.array([[0, 0], [1, 0], [0, 1], [1, 1]]))
+        )
     lenses = (merged(meshes), Material(texture=image, gloss=0.4 if dark else 0.0))
     arms = []
     for mirror in (1, -1):
@@ -82,11 +84,15 @@ def _glasses(extra: Extra, fit: Fit, rng: np.random.Generator) -> list[Piece]:
 def _headphones(extra: Extra, fit: Fit, rng: np.random.Generator) -> list[Piece]:
     angle = np.linspace(-1.0, 1.0, 9) * np.pi * 0.56
     wide, high = fit.skull[0] + 0.02, fit.skull[2] + 0.02
-    path = np.column_stack([wide * np.sin(angle), np.full(9, fit.head[1] + 0.012), fit.head[2] + high * np.cos(angle)])
+    path = np.column_stack(
+        [wide * np.sin(angle), np.full(9, fit.head[1] + 0.012), fit.head[2] + high * np.cos(angle)]
+    )
     band = ribbon(path, path - np.asarray(fit.head), 0.022 + 0.012 * extra.size, 0.006)
     size = float(rng.uniform(0.026, 0.038)) * fit.skull[2] / 0.093
     z = fit.crown - 0.56 * skull.tall(fit)
-    cups = [ball((0.016, size, size * 1.15), (m * (wide + 0.006), fit.head[1] + 0.014, z), 4, 8) for m in (1, -1)]
+    cups = [
+        ball((0.016, size, size * 1.15), (m * (wide + 0.006), fit.head[1] + 0.014, z), 4, 8) for m in (1, -1)
+    ]
     return [(band, plain(extra.colours[0], 0.2)), (merged(cups), plain(colour(extra, 1), 0.2))]
 
 
@@ -106,7 +112,9 @@ def _scarf(extra: Extra, fit: Fit, rng: np.random.Generator) -> list[Piece]:
     z = z - 0.03 * np.cos(a)
     y = fit.neck[1] - 0.1 * fit.skull[1] + 0.2 * (fit.head[1] - fit.neck[1])
     path = np.column_stack([wide * np.sin(a), y - (wide + 0.012) * np.cos(a), z])
-    radii = thick * (1 + 0.2 * np.interp(a, np.linspace(0, 2 * np.pi, 6), [*(n := rng.normal(0, 1, 5)), n[0]]))
+    radii = thick * (
+        1 + 0.2 * np.interp(a, np.linspace(0, 2 * np.pi, 6), [*(n := rng.normal(0, 1, 5)), n[0]])
+    )
     ring = tube(path, radii, 7, 1.25)
     meshes = [Mesh(ring.vertices, ring.faces, ring.uv[:, ::-1] * np.array([1, 4], np.float32))]
     trunk_long = fit.neck[2] - fit.hip[2]
@@ -126,14 +134,15 @@ def _scarf(extra: Extra, fit: Fit, rng: np.random.Generator) -> list[Piece]:
 def _lanyard(extra: Extra, fit: Fit, rng: np.random.Generator) -> list[Piece]:
     low = fit.chest[2] - (fit.chest[2] - fit.waist[2]) * (0.1 + 0.8 * extra.size)
     pieces = []
-    x = fit.neck_radius * 0.95
+    x = fit.neck_radius * rng.uniform(0.9, 1.0)
+    card_size = np.array([0.062, 0.004, 0.09]) * rng.choice([0.8, 1.0, 1.3])
     for mirror in (1, -1):
         z = np.linspace(low, fit.shoulder_left[2], 5)
         front = np.column_stack([mirror * np.linspace(0.006, x * 0.75, 5), z])
         back = np.column_stack([mirror * np.array([0.01, 0.6 * x]), [fit.neck[2] - 0.02, fit.neck[2]]])
         path, out = trunk.over_shoulder(fit, mirror * x, front, back)
         pieces.append(ribbon(path, out, 0.016))
-    card = box((0.062, 0.004, 0.09), (0, float(trunk.surface(fit, 0, low - 0.05, back=False, off=0.014)), low - 0.05))
+    card = box(card_size, (0, float(trunk.surface(fit, 0, low - 0.05, back=False, off=0.014)), low - 0.05))
     return [(merged(pieces), plain(extra.colours[0])), (card, plain(colour(extra, 1, (230, 230, 232)), 0.2))]
 
 
