@@ -89,11 +89,12 @@ def anatomy(folder: Path | None = None) -> Anatomy:
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     path = (folder or home / "autoreid_deploy") / f"anatomy-{_VERSION}.npz"
     if not path.exists():
+        made = build()
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
         try:
             with os.fdopen(handle, "wb") as file:
-                np.savez_compressed(file, **{f.name: getattr(built := build(), f.name) for f in fields(Anatomy)})
+                np.savez_compressed(file, **{f.name: getattr(made, f.name) for f in fields(Anatomy)})
             Path(name).replace(path)
         finally:
             Path(name).unlink(missing_ok=True)

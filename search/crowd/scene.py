@@ -208,7 +208,7 @@ def _pose(person: Dressed, spot: tuple[float, float], heading: float, rng: np.ra
 
 def _held(prop: Prop, person: Dressed, matrices: Floats, heading: float, rng: np.random.Generator) -> list[Piece]:
     matrix = matrices[NAMES.index(prop.bone)]
-    if not prop.hangs:
+    if not prop.hangs or not prop.pieces:
         return [(mesh.moved(matrix), material) for mesh, material in prop.pieces]
     wrist, elbow = person.body.joint(prop.bone), person.body.joint(prop.bone.replace("hand", "lowerarm"))
     reach = (wrist - elbow) / np.linalg.norm(wrist - elbow)
