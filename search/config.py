@@ -194,11 +194,16 @@ class RunConfig:
         Raises:
             InputError: the file is missing, is no TOML, or holds what `from_dict` refuses.
         """
-        try:
-            plain = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise InputError(f"{path}: expected a TOML file; {error}") from error
-        return cls.from_dict(plain, str(path))
+        return cls.from_dict(_read_toml(path), str(path))
+
+
+def load_table(kind: type[T], path: str | Path) -> T:
+    """Read a TOML file without tables as a dataclass.
+
+    Raises:
+        InputError: the file is missing, is no TOML, or holds an unknown key, a wrong type or an impossible value.
+    """
+    return _build(kind, _read_toml(path), str(path))
 
 
 def load_config(path: str | Path) -> RunConfig:
@@ -212,6 +217,13 @@ def find_ids(name: str, beside: Path) -> Path:
         if (folder / name).is_file():
             return folder / name
     raise InputError(f"no id list {name!r}: looked in {beside} and {SPLITS}")
+
+
+def _read_toml(path: str | Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"{path}: expected a TOML file; {error}") from error
 
 
 def _build(kind: type[T], values: Any, where: str) -> T:
