@@ -51,8 +51,8 @@ class Last:
 _LASTS = {
     "sneaker": Last((0.02, 0.03), 0.005, 0.6, 0.014, 0.058, (0.09, 0.105)),
     "leather": Last((0.01, 0.024), 0.003, 0.8, 0.025, 0.05, (0.075, 0.088), (0.0, 0.49), 0.35),
-    "ankle-boot": Last((0.015, 0.034), 0.003, 0.72, 0.016, 0.058, (0.155, 0.155), (0.0, 0.48), 0.2),
-    "boot": Last((0.018, 0.03), 0.003, 0.68, 0.016, 0.06, (0.13, 0.13), (0.0, 0.48), 0.2),
+    "ankle-boot": Last((0.015, 0.034), 0.003, 0.72, 0.016, 0.058, (0.155, 0.155), (-0.05, 0.49), 0.2),
+    "boot": Last((0.018, 0.03), 0.003, 0.68, 0.016, 0.06, (0.13, 0.13), (-0.05, 0.49), 0.2),
     "pump": Last((0.004, 0.02), 0.0, 1.0, 0.022, 0.035, (0.06, 0.034), (0.01, 0.72), 0.35),
     "flat": Last((0.006, 0.01), 0.001, 0.68, 0.008, 0.036, (0.052, 0.036), (0.01, 0.72), 0.1),
 }
@@ -157,7 +157,9 @@ def _closed(extra: Extra, foot: Foot, rng: np.random.Generator) -> list[Piece]:
     ]
     for t in (0.45, 1.0):
         up = box + (mouth_z - box) * t ** (1.2 if last.collar[0] < 0.1 else 0.8)
-        rows.append(ground.at(s + (mouth_s - s) * t, narrow * c + (mouth_c - narrow * c) * t, up))
+        # The ankle bones push the upper out half-way.
+        wider = 1.12 if t < 1 and not low_cut else 1.0
+        rows.append(ground.at(s + (mouth_s - s) * t, wider * (narrow * c + (mouth_c - narrow * c) * t), up))
     upper = grid(np.stack(rows).astype(np.float32), closed=True)
     ink = colour(extra, 1, (235, 235, 235) if extra.kind == "sneaker" else shade(extra.colours[0], 0.45))
     under = colour(extra, 2, ink)
@@ -196,8 +198,8 @@ def _shaft(extra: Extra, fit: Fit, foot: Foot) -> Piece:
     high = leg * (0.14 + 0.27 * extra.size)
     t = np.linspace(0, 1, 3)
     share, unit = t * high / leg, foot.ankle_radius
-    across = 1.06 * unit * np.interp(share, [0, 0.1, 0.2, 0.28, 0.42], [1.3, 1.3, 1.6, 1.85, 2.05])
-    deep = 1.06 * unit * np.interp(share, [0, 0.1, 0.2, 0.28, 0.42], [1.6, 1.6, 1.8, 2.1, 2.2])
+    across = 1.14 * unit * np.interp(share, [0, 0.1, 0.2, 0.28, 0.42], [1.3, 1.3, 1.6, 1.85, 2.05])
+    deep = 1.14 * unit * np.interp(share, [0, 0.1, 0.2, 0.28, 0.42], [1.6, 1.6, 1.8, 2.1, 2.2])
     angle = np.linspace(0, 2 * np.pi, 8, endpoint=False)
     ring = np.stack([np.sin(angle), -np.cos(angle), np.zeros(8)], axis=1)
     centre = ankle + np.outer(t * high, way) + unit * np.array([0.15 * np.sign(ankle[0]), 0.1, 0])
