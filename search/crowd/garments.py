@@ -120,7 +120,7 @@ class Tailor:
     def calmed(self, vertices: Floats, rounds: int) -> Floats:
         """Vertices drawn towards the mean of their neighbours, so that cloth spans hollows."""
         for _ in range(rounds):
-            vertices = 0.5 * vertices + 0.5 * vertices[self.around].mean(axis=1)
+            vertices = 0.5 * vertices + sum(vertices[column] for column in self.around) * (0.5 / len(self.around))
         return vertices
 
 
@@ -173,7 +173,7 @@ def _garment(tailor: Tailor, body: Body, garment: Garment, surface: Floats) -> t
     material = Material(texture=fabric.texture(garment), gloss=fabric.gloss(garment))
     # Cloth spans hollows, falls from the chest to the hip instead of following the waist, and widens down the legs.
     rest = tailor.calmed(surface, 2 + int(14 * garment.looseness) + (8 if cut.thick > 0.012 else 0))
-    fall = np.sin(np.pi * np.clip(at.height, 0, 1)) * 0.6 + 0.4
+    fall = np.where(at.arm > 0, 0.35, np.sin(np.pi * np.clip(at.height, 0, 1)) * 0.6 + 0.4)
     leg = np.clip(-at.height, 0, 1) * (0.3 + 1.4 * garment.looseness)
     stand_off = cut.thick + slack * np.where(at.height < 0, 0.4 + leg, fall)
     if garment.kind == "puffer":
@@ -323,14 +323,14 @@ def _rigid(mesh: Mesh, joint: str, material: Material) -> Cloth:
 
 
 def _neighbours(faces: Indices, count: int, most: int = 8) -> NDArray[np.int32]:
-    """(V, most) neighbours of each vertex, repeated to fill up; a vertex without any has itself."""
+    """(most, V) neighbours of each vertex, repeated to fill up; a vertex without any has itself."""
     edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
     edges = np.unique(np.concatenate([edges, edges[:, ::-1]]), axis=0)
     start = np.searchsorted(edges[:, 0], np.arange(count))
     size = np.bincount(edges[:, 0], minlength=count)
     place = start[:, None] + np.arange(most) % np.maximum(np.minimum(size, most), 1)[:, None]
     table = edges[np.minimum(place, len(edges) - 1), 1]
-    return np.where(size[:, None] > 0, table, np.arange(count)[:, None]).astype(np.int32)
+    return np.where(size[:, None] > 0, table, np.arange(count)[:, None]).astype(np.int32).T.copy()
 
 
 def _linear(colour: tuple[int, int, int]) -> tuple[float, float, float]:
