@@ -152,7 +152,8 @@ def _across(extra: Extra, fit: Fit, rng: np.random.Generator) -> list[Piece]:
     s = sign(extra)
     big = extra.kind == "messenger-bag"
     unit = fit.chest_radii[0] / 0.19
-    w, h = ((0.3, 0.22) if big else (0.18, 0.14)) * np.array([unit, unit]) * (0.85 + 0.5 * extra.size)
+    scale = unit * (0.85 + 0.5 * extra.size)
+    w, h = (0.3 * scale, 0.22 * scale) if big else (0.18 * scale, 0.14 * scale)
     h *= rng.uniform(0.85, 1.2)
     d = unit * ((0.075 if big else 0.055) + 0.04 * rng.random())
     turn = float(rng.choice([2.05, 2.45, 1.15] if big else [0.7, 1.1, 1.9, 2.3]))
