@@ -1,21 +1,18 @@
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from search.crowd.mesh import normals
 from search.crowd.props import CATEGORIES, PROPS, Fit, Foot, make, places, skull, trunk
+from search.crowd.wardrobe import Extra
 
 
-@dataclass(frozen=True)
-class Wish:
-    """What the makers read of a wardrobe's Extra."""
+COLOURS = ((60, 40, 30), (200, 190, 170), (30, 60, 120))
 
-    kind: str
-    colours: tuple[tuple[int, int, int], ...] = ((60, 40, 30), (200, 190, 170), (30, 60, 120))
-    seed: int = 0
-    size: float = 0.5
-    side: str = "L"
+
+def _wish(kind, colours=COLOURS, seed=0, size=0.5, side="L"):
+    return Extra(kind, colours, seed, size, side)
 
 
 def _foot(side: float, x: float, length: float, width: float, ankle: float, radius: float) -> Foot:
@@ -100,7 +97,7 @@ def _triangles(props):
 @pytest.mark.parametrize("fit", FITS.values(), ids=FITS)
 def test_every_kind_fits_every_body(kind, fit):
     for seed in range(12):
-        wish = Wish(kind, Wish.colours[: 1 + seed % 3], seed, seed / 11, "LR"[seed % 2])
+        wish = _wish(kind, COLOURS[: 1 + seed % 3], seed, seed / 11, "LR"[seed % 2])
         props = make(wish, fit)
         assert any(prop.pieces for prop in props)
         for prop in props:
@@ -120,7 +117,7 @@ def test_every_kind_fits_every_body(kind, fit):
 def test_triangles_stay_within_their_budget(kind):
     pair = PROPS[kind].category == "shoes"
     for seed in range(40):
-        props = make(Wish(kind, seed=seed, size=seed / 39), ADULT)
+        props = make(_wish(kind, seed=seed, size=seed / 39), ADULT)
         assert _triangles(props) <= (2 * 200 if pair else 400)
 
 
@@ -138,7 +135,7 @@ def test_props_stay_near_their_bone(kind, fit):
         "lowerleg.R": (fit.foot_right.ankle, 0.5),
     }
     for seed in range(12):
-        for prop in make(Wish(kind, seed=seed, size=seed / 11), fit):
+        for prop in make(_wish(kind, seed=seed, size=seed / 11), fit):
             centre, reach = centres.get(prop.bone, ((0.0, 0.0, 0.0), 1.5 / min(unit, 1)))
             points = _points([prop])
             if len(points):
@@ -147,7 +144,7 @@ def test_props_stay_near_their_bone(kind, fit):
 
 @pytest.mark.parametrize("kind", PROPS)
 def test_the_same_wish_is_the_same_prop(kind):
-    first, again = make(Wish(kind, seed=7), ADULT), make(Wish(kind, seed=7), ADULT)
+    first, again = make(_wish(kind, seed=7), ADULT), make(_wish(kind, seed=7), ADULT)
     np.testing.assert_array_equal(_points(first), _points(again))
     for one, other in zip(first, again, strict=True):
         for (_, material), (_, same) in zip(one.pieces, other.pieces, strict=True):
@@ -157,7 +154,7 @@ def test_the_same_wish_is_the_same_prop(kind):
 
 @pytest.mark.parametrize("kind", PROPS)
 def test_two_seeds_differ(kind):
-    first, other = (_points(make(Wish(kind, seed=seed), ADULT)) for seed in (1, 2))
+    first, other = (_points(make(_wish(kind, seed=seed), ADULT)) for seed in (1, 2))
     assert first.shape != other.shape or np.abs(first - other).max() > 1e-4
 
 
@@ -165,7 +162,7 @@ def test_two_seeds_differ(kind):
 @pytest.mark.parametrize("fit", FITS.values(), ids=FITS)
 def test_hair_leaves_the_face_free(kind, fit):
     for seed in range(30):
-        x, y, z = _points(make(Wish(kind, seed=seed, size=seed / 29), fit)).T
+        x, y, z = _points(make(_wish(kind, seed=seed, size=seed / 29), fit)).T
         eyes = fit.head[2] - 0.08 * skull.tall(fit)
         face = (np.abs(x) < 0.55 * fit.skull[0]) & (y < fit.head[1] - 0.5 * fit.skull[1])
         assert not (face & (z < eyes) & (z > fit.chin[2])).any()
@@ -174,22 +171,22 @@ def test_hair_leaves_the_face_free(kind, fit):
 @pytest.mark.parametrize("kind", [k for k in CATEGORIES["hair"] if k != "hair-receding"])
 def test_hair_covers_the_crown_and_has_volume(kind):
     for seed in range(10):
-        top = _points(make(Wish(kind, seed=seed), ADULT))[:, 2].max()
+        top = _points(make(_wish(kind, seed=seed), ADULT))[:, 2].max()
         assert ADULT.crown + 0.003 < top < ADULT.crown + 0.16
 
 
 @pytest.mark.parametrize("kind", CATEGORIES["hair"])
 def test_hats_press_hair_down_or_hide_it(kind):
     for seed in range(5):
-        assert make(Wish(kind, seed=seed), ADULT, hat="headscarf") == ()
-        assert _points(make(Wish(kind, seed=seed), ADULT, hat="cap"))[:, 2].max() < ADULT.crown + 0.01
+        assert make(_wish(kind, seed=seed), ADULT, hat="headscarf") == ()
+        assert _points(make(_wish(kind, seed=seed), ADULT, hat="cap"))[:, 2].max() < ADULT.crown + 0.01
 
 
 @pytest.mark.parametrize("kind", ["cap", "beanie", "brim", "helmet"])
 def test_hats_lie_over_pressed_hair(kind):
     for seed in range(10):
-        hat = _points(make(Wish(kind, seed=seed), ADULT))
-        hair = _points(make(Wish("hair-short", seed=seed), ADULT, hat=kind))
+        hat = _points(make(_wish(kind, seed=seed), ADULT))
+        hair = _points(make(_wish("hair-short", seed=seed), ADULT, hat=kind))
         assert hat[:, 2].max() > hair[:, 2].max()
 
 
@@ -197,7 +194,7 @@ def test_hats_lie_over_pressed_hair(kind):
 @pytest.mark.parametrize("fit", FITS.values(), ids=FITS)
 def test_shoes_are_a_pair_on_the_ground_around_both_feet(kind, fit):
     for seed in range(6):
-        props = make(Wish(kind, seed=seed, size=seed / 5), fit)
+        props = make(_wish(kind, seed=seed, size=seed / 5), fit)
         left, right = _points(props, "foot.L"), _points(props, "foot.R")
         np.testing.assert_allclose(np.sort(left[:, 0]), np.sort(-right[:, 0]), atol=2e-3)
         assert -0.006 < left[:, 2].min() < 0.001
@@ -211,7 +208,7 @@ def test_shoes_are_a_pair_on_the_ground_around_both_feet(kind, fit):
 @pytest.mark.parametrize("fit", FITS.values(), ids=FITS)
 def test_bags_touch_the_trunk_and_hang_from_the_shoulders(kind, fit):
     for seed in range(10):
-        wish = Wish(kind, seed=seed, size=seed / 9, side="LR"[seed % 2])
+        wish = _wish(kind, seed=seed, size=seed / 9, side="LR"[seed % 2])
         (bag, _), *rest = make(wish, fit)[0].pieces
         bag_points = bag.vertices
         z = np.clip(bag_points[:, 2], fit.hip[2], fit.neck[2])
@@ -229,7 +226,7 @@ def test_bags_touch_the_trunk_and_hang_from_the_shoulders(kind, fit):
 @pytest.mark.parametrize("fit", FITS.values(), ids=FITS)
 def test_what_hands_carry_clears_the_ground(kind, fit):
     for seed in range(10):
-        low = _points(make(Wish(kind, seed=seed, size=seed / 9), fit))[:, 2].min()
+        low = _points(make(_wish(kind, seed=seed, size=seed / 9), fit))[:, 2].min()
         level = kind in ("pram", "shopping-trolley")  # gripped at the height of a level forearm
         assert low > (-fit.shoulder_left[2] if level else -fit.hand_height - 0.035)
 
@@ -237,7 +234,7 @@ def test_what_hands_carry_clears_the_ground(kind, fit):
 @pytest.mark.parametrize("fit", FITS.values(), ids=FITS)
 def test_a_trolley_reaches_the_ground_behind_the_hand(fit):
     for seed in range(10):
-        points = _points(make(Wish("trolley", seed=seed, size=seed / 9), fit))
+        points = _points(make(_wish("trolley", seed=seed, size=seed / 9), fit))
         low = points[points[:, 2].argmin()]
         assert abs(low[2] + fit.hand_height + 0.03) < 0.05
         assert low[1] > 0.1
@@ -246,23 +243,23 @@ def test_a_trolley_reaches_the_ground_behind_the_hand(fit):
 @pytest.mark.parametrize("fit", FITS.values(), ids=FITS)
 def test_an_open_umbrella_clears_the_head(fit):
     for seed in range(10):
-        (prop,) = make(Wish("umbrella", seed=seed, size=seed / 9), fit)
+        (prop,) = make(_wish("umbrella", seed=seed, size=seed / 9), fit)
         canopy = prop.pieces[0][0].vertices
         # The grip is held about the height of the shoulder.
         assert np.median(canopy[:, 2]) > fit.crown - fit.shoulder_left[2]
 
 
 def test_places_name_the_side():
-    assert places(Wish("cup", side="R")) == {"hand.R"}
-    assert places(Wish("tote", side="L")) == {"shoulder.L", "hand.L"}
-    assert places(Wish("pram")) == {"hand.L", "hand.R"}
-    assert places(Wish("backpack")) == {"back"}
+    assert places(_wish("cup", side="R")) == {"hand.R"}
+    assert places(_wish("tote", side="L")) == {"shoulder.L", "hand.L"}
+    assert places(_wish("pram")) == {"hand.L", "hand.R"}
+    assert places(_wish("backpack")) == {"back"}
 
 
 @pytest.mark.parametrize("kind", CATEGORIES["hand"])
 @pytest.mark.parametrize("side", ["L", "R"])
 def test_props_in_hands_take_the_hands_they_say(kind, side):
-    wish = Wish(kind, side=side)
+    wish = _wish(kind, side=side)
     props = make(wish, ADULT)
     assert {prop.bone for prop in props} == places(wish)
     assert all(prop.pose for prop in props)
