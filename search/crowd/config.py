@@ -64,9 +64,7 @@ class CrowdConfig:
             if getattr(self, name) not in known:
                 raise InputError(f"crowd: {name} is {' or '.join(known)}, got {getattr(self, name)!r}")
         if len(self.met) != 2 or not 1 <= self.met[0] <= self.met[1]:
-            raise InputError(
-                f"crowd: met is [fewest, most] cameras, from 1 upwards, got {list(self.met)}"
-            )
+            raise InputError(f"crowd: met is [fewest, most] cameras, from 1 upwards, got {list(self.met)}")
         if len(self.size) != 2 or not all(16 <= side <= 1024 for side in self.size):
             raise InputError(
                 f"crowd: size is [height, width] in pixels, from 16 to 1024 each, got {list(self.size)}"

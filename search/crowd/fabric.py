@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from search.crowd.wardrobe import Colour, Garment
+from search.crowd.traits import Colour, Garment
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -69,7 +69,9 @@ def _fold(k: int) -> Floats:
     total = np.zeros((SIZE, SIZE), np.float32)
     for _ in range(7):
         across, down = int(rng.integers(1, 5)), int(rng.integers(-2, 3))
-        wave = across * _X + down * _Y + 0.12 * np.sin(2 * np.pi * (_Y * int(rng.integers(1, 3)) + rng.random()))
+        wave = (
+            across * _X + down * _Y + 0.12 * np.sin(2 * np.pi * (_Y * int(rng.integers(1, 3)) + rng.random()))
+        )
         wave = np.sin(2 * np.pi * (wave + rng.random()))
         # A crease is a sharp valley between broad swells.
         total += (1 - 2 * np.abs(wave) ** 0.7 if rng.random() < 0.4 else wave) / across**0.5
@@ -184,7 +186,9 @@ def _tartan(rng: np.random.Generator, colours: Sequence[Colour]) -> Floats:
     share = twill * _bars(_X, count, duty) + (1 - twill) * _bars(_Y, count, duty)
     cloth = _mixed(share.astype(np.float32), colours[0], _second(colours))
     line = colours[2] if len(colours) > 2 else _shade(colours[0], 0.6, 90)
-    thin = 0.6 * np.maximum(_bars(_X + np.float32(0.3 / count), count, 0.09), _bars(_Y + np.float32(0.3 / count), count, 0.09))
+    thin = 0.6 * np.maximum(
+        _bars(_X + np.float32(0.3 / count), count, 0.09), _bars(_Y + np.float32(0.3 / count), count, 0.09)
+    )
     return cloth + thin[..., None] * (np.asarray(line, np.float32) - cloth)
 
 
@@ -195,7 +199,9 @@ def _gingham(rng: np.random.Generator, colours: Sequence[Colour]) -> Floats:
 
 def _windowpane(rng: np.random.Generator, colours: Sequence[Colour]) -> Floats:
     count = int(rng.integers(4, 9))
-    return _mixed(0.7 * np.maximum(_bars(_X, count, 0.12), _bars(_Y, count, 0.12)), colours[0], _second(colours))
+    return _mixed(
+        0.7 * np.maximum(_bars(_X, count, 0.12), _bars(_Y, count, 0.12)), colours[0], _second(colours)
+    )
 
 
 def _dots(rng: np.random.Generator, colours: Sequence[Colour]) -> Floats:
@@ -235,7 +241,9 @@ def _print(rng: np.random.Generator, colours: Sequence[Colour]) -> Floats:
     style, scale = rng.random(), int(rng.choice([4, 6, 9, 14]))
     field = _clouds(rng, scale)
     if style < 0.35:
-        field = 0.5 + 0.5 * np.sin(2 * np.pi * (2 * field + int(rng.integers(1, 4)) * (_X if rng.random() < 0.5 else _Y)))
+        field = 0.5 + 0.5 * np.sin(
+            2 * np.pi * (2 * field + int(rng.integers(1, 4)) * (_X if rng.random() < 0.5 else _Y))
+        )
     share = np.clip((field - rng.uniform(0.45, 0.7)) * 12, 0, 1).astype(np.float32)
     cloth = _mixed(share, colours[0], _second(colours))
     if len(colours) > 2:
@@ -274,7 +282,9 @@ def _quilted(rng: np.random.Generator, colours: Sequence[Colour]) -> Floats:
         seam = np.minimum(np.minimum(up, 1 - up), np.minimum(down, 1 - down))
         light = 0.25 * np.minimum(seam * 4, 1) - 0.5 * (seam < 0.06)
     # Tucks run into the seams.
-    tucks = 0.12 * np.sin(2 * np.pi * (int(rng.integers(12, 20)) * _X + rng.random())) * np.abs(pocket - 0.5) * 2
+    tucks = (
+        0.12 * np.sin(2 * np.pi * (int(rng.integers(12, 20)) * _X + rng.random())) * np.abs(pocket - 0.5) * 2
+    )
     shade = (light + tucks).astype(np.float32)[..., None]
     return _flat(colours[0]) * (1 + 0.75 * shade) + 26 * shade
 
@@ -355,7 +365,9 @@ def _ink(colour: Colour) -> tuple[int, int, int, int]:
 def _logo(image: Image, ink: Colour, other: Colour, rng: np.random.Generator, is_front: bool) -> None:
     """A badge over the heart."""
     if is_front:
-        _figure(image, (int(rng.integers(84, 94)), int(rng.integers(40, 52))), int(rng.integers(7, 12)), ink, rng)
+        _figure(
+            image, (int(rng.integers(84, 94)), int(rng.integers(40, 52))), int(rng.integers(7, 12)), ink, rng
+        )
 
 
 def _lettering(image: Image, ink: Colour, other: Colour, rng: np.random.Generator, is_front: bool) -> None:
@@ -377,7 +389,9 @@ def _picture(image: Image, ink: Colour, other: Colour, rng: np.random.Generator,
     style = rng.random()
     if style < 0.25:  # a printed photograph
         x, y = middle[0] - reach, middle[1] - reach // 2
-        patch = _mixed((_clouds(rng, 6) > 0.5).astype(np.float32), ink, other)[: int(1.4 * reach), : 2 * reach]
+        patch = _mixed((_clouds(rng, 6) > 0.5).astype(np.float32), ink, other)[
+            : int(1.4 * reach), : 2 * reach
+        ]
         patch = patch[: SIZE - max(y, 0)]
         image[max(y, 0) : max(y, 0) + len(patch), x : x + 2 * reach, :3] = patch
         image[max(y, 0) : max(y, 0) + len(patch), x : x + 2 * reach, 3] = 255
@@ -434,7 +448,11 @@ def _word(image: Image, text: str, bottom: int, width: int, tall: int, ink: Colo
     mask = np.zeros((h + base + 8, w + 8), np.uint8)
     cv2.putText(mask, text, (4, h + 4), font, 1.5, 255, 5)
     rows, columns = np.nonzero(mask.any(1))[0], np.nonzero(mask.any(0))[0]
-    mask = cv2.resize(mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], (width, tall), interpolation=cv2.INTER_AREA)
+    mask = cv2.resize(
+        mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1],
+        (width, tall),
+        interpolation=cv2.INTER_AREA,
+    )
     top, left = max(bottom - tall, 0), 64 - width // 2
     part = image[top : top + tall, left : left + width]
     part[mask[: len(part)] > 100] = _ink(ink)
