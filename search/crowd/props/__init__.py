@@ -5,15 +5,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from search.crowd.props import bags, hair, hats, held, shoes, worn
 from search.crowd.props.parts import Fit, Foot, Kind, Prop
-
-if TYPE_CHECKING:
-    from search.crowd.wardrobe import Extra
+from search.crowd.traits import Extra
 
 __all__ = ["CATEGORIES", "PROPS", "Fit", "Foot", "Kind", "Prop", "make", "places"]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,9 +9,7 @@ from search.crowd.mesh import Material, Mesh, Piece, merged, tube
 from search.crowd.props import cover, trunk
 from search.crowd.props.build import colour, loft, oval, plain, ribbon, shade, sign, smooth, turned
 from search.crowd.props.parts import Fit, Prop
-
-if TYPE_CHECKING:
-    from search.crowd.wardrobe import Extra
+from search.crowd.traits import Extra
 
 Numbers = NDArray[np.float64]
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from search.crowd.mesh import Floats, Material, Mesh, grid
-
-if TYPE_CHECKING:
-    from search.crowd.wardrobe import Extra
+from search.crowd.traits import Extra
 
 Colour = tuple[int, int, int]
 

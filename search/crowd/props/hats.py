@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -11,9 +9,7 @@ from search.crowd.mesh import Material, Mesh, Piece, ball, grid
 from search.crowd.props import cover, skull, trunk
 from search.crowd.props.build import colour, plain, shade, smooth
 from search.crowd.props.parts import Fit, Prop
-
-if TYPE_CHECKING:
-    from search.crowd.wardrobe import Extra
+from search.crowd.traits import Extra
 
 Numbers = NDArray[np.float64]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,9 +10,7 @@ from search.crowd.props import cover, wheeled
 from search.crowd.props.bags import sack, stuff
 from search.crowd.props.build import colour, loft, oval, plain, shade, sign, smooth, turned
 from search.crowd.props.parts import Fit, Prop
-
-if TYPE_CHECKING:
-    from search.crowd.wardrobe import Extra
+from search.crowd.traits import Extra
 
 Numbers = NDArray[np.float64]
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from search.crowd.mesh import Piece
-
-if TYPE_CHECKING:  # the wardrobe lists the kinds of this package
-    from search.crowd.wardrobe import Extra
+from search.crowd.traits import Extra
 
 Vec3 = tuple[float, float, float]
 Pair = tuple[float, float]
@@ -116,7 +113,7 @@ class Prop:
     pose: str = ""
 
 
-Maker = Callable[["Extra", Fit, np.random.Generator], tuple[Prop, ...]]
+Maker = Callable[[Extra, Fit, np.random.Generator], tuple[Prop, ...]]
 
 
 @dataclass(frozen=True)

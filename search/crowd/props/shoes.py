@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,9 +11,7 @@ from search.crowd.mesh import Material, Mesh, Piece, grid, merged
 from search.crowd.props import cover
 from search.crowd.props.build import Colour, colour, plain, ribbon, shade
 from search.crowd.props.parts import Fit, Foot, Prop
-
-if TYPE_CHECKING:
-    from search.crowd.wardrobe import Extra
+from search.crowd.traits import Extra
 
 Numbers = NDArray[np.float64]
 _COLUMNS = 14

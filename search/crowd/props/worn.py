@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from search.crowd.mesh import Material, Mesh, Piece, ball, box, grid, merged, tube
 from search.crowd.props import cover, skull, trunk
 from search.crowd.props.build import colour, linear, loft, oval, plain, ribbon, shade, sign, turned
 from search.crowd.props.parts import Fit, Prop
-
-if TYPE_CHECKING:
-    from search.crowd.wardrobe import Extra
+from search.crowd.traits import Extra
 
 
 def make(extra: Extra, fit: Fit, rng: np.random.Generator) -> tuple[Prop, ...]:

@@ -5,7 +5,7 @@ import pytest
 
 from search.crowd.mesh import normals
 from search.crowd.props import CATEGORIES, PROPS, Fit, Foot, make, places, skull, trunk
-from search.crowd.wardrobe import Extra
+from search.crowd.traits import Extra
 
 COLOURS = ((60, 40, 30), (200, 190, 170), (30, 60, 120))
 
