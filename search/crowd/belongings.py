@@ -26,11 +26,8 @@ def shoes(rng: np.random.Generator, who: Look, season: str, setting: str) -> Ext
     elif setting == "uniform":
         kinds = {"sneaker": 40, "boot": 16, "leather": 24, "ankle-boot": 20}
     elif setting == "traditional":
-        kinds = (
-            {"sandal": 40, "flat": 26, "slipper": 10, "leather": 24}
-            if season != "winter"
-            else {"leather": 60, "flat": 40}
-        )
+        kinds = {"sandal": 40, "flat": 26, "slipper": 10, "leather": 24}
+        kinds = {"leather": 60, "flat": 40} if season == "winter" else kinds
     elif who.woman:
         kinds = {
             "summer": {"sneaker": 46, "sandal": 24, "flat": 18, "pump": 6, "slipper": 6},
@@ -70,7 +67,7 @@ def extras(
 
 
 def together(wanted: Sequence[Extra]) -> tuple[Extra, ...]:
-    """Those that go together: of two that want the same place, the first; what has the other hand free changes hands."""
+    """Those that go together: of two that want the same place, the first; the second may change hands."""
     kept: list[Extra] = []
     taken: set[str] = set()
     for extra in wanted:
@@ -115,9 +112,8 @@ def hat(
         "winter": {"cap": 0.06, "beanie": 0.24, "brim": 0.01},
     }[season]
     for kind, share in odds.items():
-        if rng.random() < share * (
-            0.6 if who.woman and kind == "cap" else 1.5 if kind == "brim" and who.age > 55 else 1
-        ):
+        often = 0.6 if who.woman and kind == "cap" else 1.5 if who.age > 55 and kind == "brim" else 1.0
+        if rng.random() < share * often:
             return _of(rng, kind, palette.BAG, 0.5)
     return _of(rng, "helmet", palette.BAG, 0.5) if rng.random() < 0.012 else None
 
@@ -140,12 +136,12 @@ def bag(rng: np.random.Generator, who: Look, setting: str) -> Extra | None:
         }  # fmt: skip
     else:
         kinds = {
-            "": 41, "backpack": 25, "messenger-bag": 9, "shoulder-bag": 3, "plastic-bag": 7, "belt-bag": 3, "paper-bag": 2,
-            "trolley": 2.5, "sports-bag": 3, "rucksack": 3, "tote": 1.5,
+            "": 41, "backpack": 25, "messenger-bag": 9, "shoulder-bag": 3, "plastic-bag": 7, "belt-bag": 3,
+            "paper-bag": 2, "trolley": 2.5, "sports-bag": 3, "rucksack": 3, "tote": 1.5,
         }  # fmt: skip
     if who.age > 60:
         kinds = {**kinds, "shopping-trolley": 5}
-    if who.woman and 24 < who.age < 46 or 26 < who.age < 48 and rng.random() < 0.3:
+    if 24 < who.age < 46 and (who.woman or rng.random() < 0.3):
         kinds = {**kinds, "pram": 2.5}
     kind = pick(rng, kinds)
     if not kind:

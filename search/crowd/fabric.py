@@ -1,7 +1,7 @@
 """Cloth as textures: weaves, stripes, checks, prints, and what is lettered on a chest or a back.
 
-A texture is a tile of 0.5 m x 0.5 m of cloth, 128 x 128 pixels, and repeats without a seam. It carries its own soft folds:
-light and dark along the hang of the cloth, which no mesh of a few thousand triangles has.
+A texture is a tile of 0.5 m x 0.5 m of cloth, 128 x 128 pixels, and repeats without a seam. It carries its own soft
+folds: light and dark along the hang of the cloth, which no mesh of a few thousand triangles has.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ def _texture(pattern: str, colours: tuple[Colour, ...], seed: int) -> Image:
     # Dark cloth shows its folds by what it reflects, light cloth by its shade: hence a sum as well as a product.
     shade = folds * _varied(_fold, rng) + weave * _varied(_thread, rng)
     image = cloth * (1 + shade)[..., None] + 22 * shade[..., None]
-    image = image.clip(0, 255).astype(np.uint8)
-    image.setflags(write=False)
-    return image
+    made: Image = image.clip(0, 255).astype(np.uint8)
+    made.setflags(write=False)
+    return made
 
 
 # What all cloth has.
@@ -199,9 +199,8 @@ def _gingham(rng: np.random.Generator, colours: Sequence[Colour]) -> Floats:
 
 def _windowpane(rng: np.random.Generator, colours: Sequence[Colour]) -> Floats:
     count = int(rng.integers(4, 9))
-    return _mixed(
-        0.7 * np.maximum(_bars(_X, count, 0.12), _bars(_Y, count, 0.12)), colours[0], _second(colours)
-    )
+    lines = np.float32(0.7) * np.maximum(_bars(_X, count, 0.12), _bars(_Y, count, 0.12))
+    return _mixed(lines, colours[0], _second(colours))
 
 
 def _dots(rng: np.random.Generator, colours: Sequence[Colour]) -> Floats:
@@ -286,12 +285,14 @@ def _quilted(rng: np.random.Generator, colours: Sequence[Colour]) -> Floats:
         0.12 * np.sin(2 * np.pi * (int(rng.integers(12, 20)) * _X + rng.random())) * np.abs(pocket - 0.5) * 2
     )
     shade = (light + tucks).astype(np.float32)[..., None]
-    return _flat(colours[0]) * (1 + 0.75 * shade) + 26 * shade
+    return np.asarray(_flat(colours[0]) * (1 + 0.75 * shade) + 26 * shade, np.float32)
 
 
 def _leather(rng: np.random.Generator, colours: Sequence[Colour]) -> Floats:
     creases = np.abs(_clouds(rng, 9) - 0.5) * 2
-    return _flat(colours[0]) * (0.8 + 0.3 * creases)[..., None] + 35 * (_clouds(rng, 5) > 0.86)[..., None]
+    shine = 35 * (_clouds(rng, 5) > 0.86)
+    cloth = _flat(colours[0]) * (0.8 + 0.3 * creases)[..., None] + shine[..., None]
+    return np.asarray(cloth, np.float32)
 
 
 def _hi_vis(rng: np.random.Generator, colours: Sequence[Colour]) -> Floats:
@@ -448,14 +449,11 @@ def _word(image: Image, text: str, bottom: int, width: int, tall: int, ink: Colo
     mask = np.zeros((h + base + 8, w + 8), np.uint8)
     cv2.putText(mask, text, (4, h + 4), font, 1.5, 255, 5)
     rows, columns = np.nonzero(mask.any(1))[0], np.nonzero(mask.any(0))[0]
-    mask = cv2.resize(
-        mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1],
-        (width, tall),
-        interpolation=cv2.INTER_AREA,
-    )
+    tight = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    sized = cv2.resize(tight, (width, tall), interpolation=cv2.INTER_AREA)
     top, left = max(bottom - tall, 0), 64 - width // 2
     part = image[top : top + tall, left : left + width]
-    part[mask[: len(part)] > 100] = _ink(ink)
+    part[sized[: len(part)] > 100] = _ink(ink)
 
 
 def _figure(image: Image, middle: tuple[int, int], reach: int, ink: Colour, rng: np.random.Generator) -> None:

@@ -50,6 +50,17 @@ _MEN: Weights = {"hair-short": 60, "hair-crop": 31, "hair-long": 2.5, "hair-bun"
 
 
 @dataclass(frozen=True)
+class Build:
+    """A body's phenotype, as `Person` has it."""
+
+    female: float = 0.5
+    height: float = 0.5
+    weight: float = 0.5
+    muscle: float = 0.5
+    proportions: float = 0.5
+
+
+@dataclass(frozen=True)
 class Look:
     """Somebody without clothes yet.
 
@@ -60,7 +71,7 @@ class Look:
         skin: sRGB bytes.
         hair: None where there is none.
         beard: if there is one.
-        build: female, height, weight, muscle and proportions, as `Person` has them.
+        build: the body.
     """
 
     woman: bool
@@ -69,7 +80,7 @@ class Look:
     skin: Colour
     hair: Extra | None
     beard: Extra | None
-    build: Mapping[str, float]
+    build: Build
 
 
 def look(rng: np.random.Generator, *, woman: bool | None = None) -> Look:
@@ -92,15 +103,8 @@ def look(rng: np.random.Generator, *, woman: bool | None = None) -> Look:
         and rng.random() < (0.45 if origin in ("middle east", "south asia") else 0.22)
     ):
         beard = Extra("beard", (shade,), seed(rng), float(rng.beta(1.3, 2.2)))
-    return Look(
-        is_woman,
-        age,
-        origin,
-        skin(rng, origin),
-        hair(rng, is_woman, age, origin, shade),
-        beard,
-        build(rng, is_woman, age),
-    )
+    grown = hair(rng, is_woman, age, origin, shade)
+    return Look(is_woman, age, origin, skin(rng, origin), grown, beard, build(rng, is_woman, age))
 
 
 def skin(rng: np.random.Generator, origin: str) -> Colour:
@@ -140,7 +144,7 @@ def hair(rng: np.random.Generator, woman: bool, age: float, origin: str, shade: 
     return Extra(kind, (shade,), seed(rng), float(rng.beta(2, 2)), side(rng))
 
 
-def build(rng: np.random.Generator, woman: bool, age: float) -> dict[str, float]:
+def build(rng: np.random.Generator, woman: bool, age: float) -> Build:
     """A body's phenotype."""
 
     def around(middle: float, spread: float) -> float:
@@ -148,13 +152,13 @@ def build(rng: np.random.Generator, woman: bool, age: float) -> dict[str, float]
 
     grown = float(np.clip((age - 8) / 10, 0, 1))
     female = around(0.5 + 0.42 * grown, 0.06)
-    return {
-        "female": female if woman else 1 - female,
-        "height": around(0.5, 0.15),
-        "weight": around(0.44 + 0.1 * float(np.clip((age - 25) / 30, 0, 1)), 0.17),
-        "muscle": around(0.52 - 0.14 * float(np.clip((age - 50) / 30, 0, 1)), 0.13),
-        "proportions": around(0.5, 0.15),
-    }
+    return Build(
+        female if woman else 1 - female,
+        around(0.5, 0.15),
+        around(0.44 + 0.1 * float(np.clip((age - 25) / 30, 0, 1)), 0.17),
+        around(0.52 - 0.14 * float(np.clip((age - 50) / 30, 0, 1)), 0.13),
+        around(0.5, 0.15),
+    )
 
 
 def seed(rng: np.random.Generator) -> int:

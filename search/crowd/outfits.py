@@ -42,7 +42,7 @@ _CLOTH: Mapping[str, Weights] = {
     },
     "skirt": {"plain": 60, "denim": 13, "tartan": 7, "floral": 8, "print": 4, "dots": 4, "leather": 4},
     "trousers": {
-        "plain": 76, "pinstripe": 4, "corduroy": 6, "melange": 7, "windowpane": 2, "camouflage": 2, "yoke": 0, "print": 2,
+        "plain": 76, "pinstripe": 4, "corduroy": 6, "melange": 7, "windowpane": 2, "camouflage": 2, "print": 2,
     },
     "jeans": {"denim": 100},
     "shorts": {"plain": 60, "denim": 22, "camouflage": 4, "floral": 3, "print": 3, "tartan": 4, "melange": 4},
@@ -176,7 +176,7 @@ def _sleeve(rng: np.random.Generator, kind: str, woman: bool) -> float:
     if kind in ("trousers", "jeans", "shorts", "leggings", "skirt", "vest"):
         return 0.0
     if kind in ("t-shirt", "polo"):
-        if woman and rng.random() < 0.16 or rng.random() < 0.04:
+        if rng.random() < (0.2 if woman else 0.04):
             return 0.02
         return 1.0 if rng.random() < 0.12 else _share(rng, 0.29, 0.05)
     if kind in ("dress", "blouse"):
@@ -321,12 +321,12 @@ def _service(rng: np.random.Generator, who: Look, season: str) -> tuple[Garment,
         firm = colour(rng, palette.FIRM, _VIVID)
         kind = (
             "jacket"
-            if warm or season == "mild" and rng.random() < 0.5
+            if rng.random() < {"summer": 0.0, "mild": 0.5, "winter": 1.0}[season]
             else pick(rng, {"polo": 60, "t-shirt": 40})
         )
         top = sewn(rng, kind, firm, pick(rng, {"back-print": 65, "yoke": 35}))
-        below = (sewn(rng, "t-shirt", colour(rng, palette.TOP), "plain"),) if kind == "jacket" else ()
-        return (legs, *below, top)
+        shirt = sewn(rng, "t-shirt", colour(rng, palette.TOP), "plain")
+        return (legs, shirt, top) if kind == "jacket" else (legs, top)
     bright, band = _hi_vis(rng)
     below = sewn(rng, pick(rng, {"jacket": 55, "hoodie": 45} if warm else {"t-shirt": 60, "hoodie": 25, "shirt": 15}),
                  colour(rng, palette.TOP), "plain")  # fmt: skip
@@ -350,12 +350,12 @@ def _hi_vis(rng: np.random.Generator) -> tuple[Colour, tuple[Colour, ...]]:
 def _traditional(rng: np.random.Generator, who: Look, season: str) -> tuple[Garment, ...]:
     """Long clothes of the south: robes, kurtas, printed dresses."""
     legs = sewn(rng, "trousers", colour(rng, {"white": 45, "beige": 20, "black": 20, "navy": 15}), "plain")
-    wide = {"looseness": _share(rng, 0.65, 0.15), "sleeve": 1.0}
+    wide = _share(rng, 0.65, 0.15)
     if who.woman:
         style = pick(rng, {"abaya": 36, "tunic": 34, "wax": 30})
         if style == "abaya":
             shade = colour(rng, {"black": 62, "navy": 14, "grey": 10, "brown": 6, "beige": 8})
-            return legs, replace(sewn(rng, "dress", shade, "plain"), length=0.97, **wide)
+            return legs, replace(sewn(rng, "dress", shade, "plain"), length=0.97, looseness=wide, sleeve=1.0)
         shade = colour(rng, palette.SKIRT, _VIVID)
         cloth = pick(rng, {"wax": 40, "floral": 30, "print": 15, "plain": 15})
         length = _share(rng, 0.35, 0.08) if style == "tunic" else _share(rng, 0.9, 0.06)
@@ -370,8 +370,7 @@ def _traditional(rng: np.random.Generator, who: Look, season: str) -> tuple[Garm
         top = sewn(rng, "shirt", colour(rng, palette.SKIRT, _VIVID), "wax", vivid=_VIVID)
         return legs, replace(top, sleeve=0.35, looseness=0.8)
     shade = colour(rng, {"white": 52, "beige": 16, "grey": 12, "blue": 8, "navy": 6, "black": 6})
-    robe = replace(
-        sewn(rng, "dress", shade, "plain"), length=0.93 if style == "robe" else _share(rng, 0.3, 0.06), **wide
-    )
+    length = 0.93 if style == "robe" else _share(rng, 0.3, 0.06)
+    robe = replace(sewn(rng, "dress", shade, "plain"), length=length, looseness=wide, sleeve=1.0)
     over = () if rng.random() < 0.7 or season == "summer" else _over(rng, who, season, robe)
     return (legs, robe, *over)

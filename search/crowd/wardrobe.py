@@ -1,7 +1,7 @@
 """Who the people of a crowd are, one by one: drawn as people are seen in streets, some of them after each other.
 
-People come in blocks of `BLOCK` numbers: they share the season and the part of the town, and whoever looks like somebody
-else looks like somebody of the same block. So those who are hard to tell apart meet the same cameras.
+People come in blocks of `BLOCK` numbers: they share the season and the part of the town, and whoever looks
+like somebody else looks like somebody of the same block. So those who are hard to tell apart meet the same cameras.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import numpy as np
 
 from search.crowd import belongings, palette
 from search.crowd.belongings import together
-from search.crowd.looks import Look, hair, hair_colour, look, skin
-from search.crowd.outfits import SEASONS, SETTINGS, legs_colour, outfit, sewn, worn_open
+from search.crowd.looks import Build, Look, hair, hair_colour, look, seed, skin
+from search.crowd.outfits import SEASONS, SETTINGS, legs_colour, outfit, sewn
 from search.crowd.palette import light, pick, shaded
 from search.crowd.props import CATEGORIES, PROPS
 from search.crowd.traits import Colour, Extra, Garment, Person
@@ -28,7 +28,8 @@ __all__ = ["BLOCK", "Extra", "Garment", "Person", "block", "person"]
 BLOCK = 24
 _LEGS = ("trousers", "jeans", "shorts", "leggings", "skirt")
 _TWINS = 0.6  # of the look-alikes; the others share only what is worn above
-_BAGS = (*CATEGORIES["back"], *CATEGORIES["bag"], *CATEGORIES["waist"], "handbag", "plastic-bag", "paper-bag", "briefcase",
+_BAGS = (*CATEGORIES["back"], *CATEGORIES["bag"], *CATEGORIES["waist"],
+         "handbag", "plastic-bag", "paper-bag", "briefcase",
          "sports-bag", "trolley", "pram", "shopping-trolley")  # fmt: skip
 
 
@@ -81,7 +82,11 @@ def _somebody(rng: np.random.Generator, number: int, who: Look, season: str, set
         garments=garments,
         shoes=belongings.shoes(rng, who, season, setting),
         extras=belongings.extras(rng, who, season, setting, garments),
-        **who.build,
+        female=who.build.female,
+        height=who.build.height,
+        weight=who.build.weight,
+        muscle=who.build.muscle,
+        proportions=who.build.proportions,
     )
 
 
@@ -100,7 +105,7 @@ def _plain(one: Person) -> Person:
 def _after(rng: np.random.Generator, base: Person, number: int, season: str) -> Person:
     """Somebody who is easily taken for another person."""
     if rng.random() < _TWINS:
-        changed = replace(base, number=number, like=base.number, **_nearby(rng, base))
+        changed = replace(_nearby(rng, base), number=number, like=base.number)
         for _ in range(20):  # most changes fit most people
             changed = _changed(rng, changed, _LARGE if changed.garments == base.garments else _ALL)
             if rng.random() < (0.45 if _differs(base, changed) else 0.0):
@@ -118,18 +123,19 @@ def _after(rng: np.random.Generator, base: Person, number: int, season: str) -> 
     return replace(other, garments=garments, like=base.number)
 
 
-def _nearby(rng: np.random.Generator, base: Person) -> dict[str, float]:
+def _nearby(rng: np.random.Generator, base: Person) -> Person:
     def near(value: float, spread: float) -> float:
         return float(np.clip(value + rng.normal(0, spread), 0.02, 0.98))
 
-    return {
-        "age": float(np.clip(base.age + rng.normal(0, 3), 4, 90)),
-        "female": near(base.female, 0.02),
-        "height": near(base.height, 0.08),
-        "weight": near(base.weight, 0.06),
-        "muscle": near(base.muscle, 0.08),
-        "proportions": near(base.proportions, 0.12),
-    }
+    return replace(
+        base,
+        age=float(np.clip(base.age + rng.normal(0, 3), 4, 90)),
+        female=near(base.female, 0.02),
+        height=near(base.height, 0.08),
+        weight=near(base.weight, 0.06),
+        muscle=near(base.muscle, 0.08),
+        proportions=near(base.proportions, 0.12),
+    )
 
 
 def _differs(base: Person, other: Person) -> bool:
@@ -270,7 +276,7 @@ def _hat(rng: np.random.Generator, one: Person) -> Person:
     if len(rest) < len(one.extras):
         return replace(one, extras=tuple(rest))
     kind = pick(rng, {"cap": 60, "beanie": 30, "brim": 10})
-    new = Extra(kind, (palette.colour(rng, palette.BAG),), int(rng.integers(2**31)), float(rng.beta(2, 2)))
+    new = Extra(kind, (palette.colour(rng, palette.BAG),), seed(rng), float(rng.beta(2, 2)))
     return replace(one, extras=together([new, *rest]))
 
 
@@ -294,7 +300,7 @@ def _skin(rng: np.random.Generator, one: Person) -> Person:
 
 def _seen(one: Person) -> Look:
     """What can be told of a person who was drawn before."""
-    return Look(one.female > 0.5, one.age, "europe", one.skin, one.hair, None, {})
+    return Look(one.female > 0.5, one.age, "europe", one.skin, one.hair, None, Build())
 
 
 _LARGE: tuple[_Change, ...] = (_legs, _print, _layer, _bag, _bag, _hair, _shade, _build, _hat)
