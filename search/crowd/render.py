@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -58,6 +59,9 @@ _SHADOW_FRAGMENT = """
 out float pixel;
 void main() { pixel = 1.0; }
 """
+
+Textures = OrderedDict[int, tuple[NDArray[np.uint8], moderngl.Texture]]
+_TEXTURES = 1000  # of people, who come and go; those of places stay
 
 TARGET, PEOPLE, GROUND, REST = 1.0, 0.75, 0.5, 0.25  # labels; exact in 16-bit floats
 
@@ -117,7 +121,7 @@ class Picture:
 
 @dataclass(frozen=True, eq=False)
 class Uploaded:
-    """A piece that stays with the renderer, for scenery and the clothes of one person."""
+    """A piece in the renderer's memory."""
 
     array: moderngl.VertexArray
     buffers: tuple[moderngl.Buffer, ...]
@@ -147,24 +151,13 @@ class Renderer:
         )
         self._shadow = self._gl.program(_SHADOW_VERTEX, _SHADOW_FRAGMENT)
         self._frames: dict[tuple[int, int], tuple[moderngl.Framebuffer, moderngl.Framebuffer]] = {}
-        self._textures: dict[int, tuple[NDArray[np.uint8], moderngl.Texture]] = {}
+        # By the id of the image, which is kept beside: its id must not come to mean another.
+        self._fixed: Textures = OrderedDict()
+        self._passing: Textures = OrderedDict()
 
     def upload(self, pieces: Sequence[Piece]) -> list[Uploaded]:
-        """Keep pieces for several pictures; give them back to `release` when done."""
-        return [self._upload(mesh, material) for mesh, material in pieces]
-
-    def release(self, uploaded: Sequence[Uploaded]) -> None:
-        """Free what `upload` holds; textures stay until `forget_textures`."""
-        for item in uploaded:
-            item.array.release()
-            for buffer in item.buffers:
-                buffer.release()
-
-    def forget_textures(self) -> None:
-        """Free the textures of every material seen so far."""
-        for _, texture in self._textures.values():
-            texture.release()
-        self._textures.clear()
+        """Keep pieces of a place for all pictures to come."""
+        return [self._upload(mesh, material, self._fixed) for mesh, material in pieces]
 
     def picture(
         self,
@@ -186,7 +179,7 @@ class Renderer:
             rest: everything else of the place.
         """
         frame, shade = self._frame(view)
-        mine, others = self.upload(target), self.upload(people)
+        mine, others = ([self._upload(*piece, self._passing) for piece in pieces] for pieces in (target, people))
         self._uniforms(view, light)
         frame.use()
         self._gl.enable(moderngl.DEPTH_TEST)
@@ -203,7 +196,12 @@ class Renderer:
         if light.shadow > 0 and on_ground.any():
             covered = self._shadows([*mine, *others], view, light, shade)
             pixels *= 1 - light.shadow * (covered * on_ground)[..., None]
-        self.release([*mine, *others])
+        for item in (*mine, *others):
+            item.array.release()
+            for buffer in item.buffers:
+                buffer.release()
+        while len(self._passing) > _TEXTURES:
+            self._passing.popitem(last=False)[1][1].release()
         return Picture(pixels, label == TARGET, whole)
 
     def close(self) -> None:
@@ -228,7 +226,7 @@ class Renderer:
             )
         return self._frames[size]
 
-    def _upload(self, mesh: Mesh, material: Material) -> Uploaded:
+    def _upload(self, mesh: Mesh, material: Material, textures: Textures) -> Uploaded:
         facing = normals(mesh.vertices, mesh.faces) if mesh.normals is None else mesh.normals
         table = np.concatenate([mesh.vertices, facing, mesh.uv], axis=1)
         points, corners = self._gl.buffer(table.astype("f4").tobytes()), self._gl.buffer(mesh.faces.tobytes())
@@ -236,20 +234,20 @@ class Renderer:
         layout = "3f 3f 2f" if material.texture is not None else "3f 3f 8x"
         names = ["place", "normal", "uv"] if material.texture is not None else ["place", "normal"]
         array = self._gl.vertex_array(program, [(points, layout, *names)], corners)
-        return Uploaded(array, (points, corners), material, self._texture(material))
+        return Uploaded(array, (points, corners), material, self._texture(material, textures))
 
-    def _texture(self, material: Material) -> moderngl.Texture | None:
+    def _texture(self, material: Material, textures: Textures) -> moderngl.Texture | None:
         image = material.texture
         if image is None:
             return None
-        if id(image) not in self._textures:
+        if id(image) not in textures:
             height, width, channels = image.shape
             texture = self._gl.texture((width, height), channels, np.ascontiguousarray(image).tobytes(), alignment=1)
             texture.build_mipmaps()
             texture.filter = (moderngl.LINEAR_MIPMAP_NEAREST, moderngl.LINEAR)
-            # The image is kept: its id must not come to mean another.
-            self._textures[id(image)] = (image, texture)
-        return self._textures[id(image)][1]
+            textures[id(image)] = (image, texture)
+        textures.move_to_end(id(image))
+        return textures[id(image)][1]
 
     def _uniforms(self, view: View, light: Light) -> None:
         clip = view.clip.T.astype("f4").tobytes()

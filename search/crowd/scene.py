@@ -106,7 +106,6 @@ class Studio:
         dressed = self.dressed(person)
         for number in cameras:
             yield self._shoot(dressed, number, rng, neighbours)
-        self._renderer.forget_textures()
 
     def dressed(self, person: Person) -> Dressed:
         """A person's body, clothes and things."""
