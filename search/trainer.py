@@ -13,19 +13,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 
 from autoreid_deploy.errors import InputError
 from search import distributed, monitor
-from search.augment import augment, draw
+from search.augment import draw, training_input
 from search.data import Crops
 from search.engine import Means, Run, batch_slice
 from search.genotype import Genotype
-from search.losses import batch_hard_triplet
+from search.losses import Heads, batch_hard_triplet
 from search.network import Network, build_network
 from search.optim import follow, learning_rate, optimiser, precision
-from search.sampler import IdentitySampler
+from search.sampler import pools_of, sampler_of
 from search.scoring import score, validate
 
 
@@ -49,7 +48,9 @@ class Trainer(Run):
         self.network: Network = self.build().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average: Network = copy.deepcopy(self.network).requires_grad_(False)
         self.optimiser = optimiser(self.network, recipe)
-        self.sampler = IdentitySampler(self.train.labels, recipe.people, recipe.shots, recipe.seed)
+        self.sampler = sampler_of(self.train, self.config.train, recipe, recipe.seed)
+        groups = [pool.people for pool in pools_of(self.train, self.config.train)]
+        self.heads = Heads(groups if recipe.heads == "each" else [], self.train.people, self.device)
         self.dtype = precision(recipe, self.device)
         if self.val is not None:
             # Crops that cannot be scored are an error now, and not epochs later.
@@ -89,16 +90,15 @@ class Trainer(Run):
         recipe, part = self.config.recipe, indices[self.slice]
         height, width = self.config.network.height, self.config.network.width
         draws = draw(recipe, (self.epoch, self.step), len(indices), height, width)[self.slice]
-        images = torch.from_numpy(self.train.images[part]).to(self.device)
+        x = training_input(self.train.images[part], draws, recipe.pad, self.device)
         labels = torch.from_numpy(self.train.labels[part]).to(self.device)
-        x = augment(images, draws, recipe.pad)
         rate = learning_rate(recipe, self.epoch + self.step / len(self.sampler))
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.parallel.train()
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not torch.float32):
             features, logits = self.parallel(x)
-        cross_entropy = F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
+        cross_entropy = self.heads(logits.float(), labels, recipe.label_smoothing)
         triplet = batch_hard_triplet(features.float(), labels, recipe.margin)
         loss: Tensor = cross_entropy + recipe.triplet_weight * triplet
         self.optimiser.zero_grad(set_to_none=True)

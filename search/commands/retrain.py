@@ -36,6 +36,7 @@ def retrain(
     out: Path | None,
     resume: bool,
     strict: bool,
+    cache: Path | None,
     device: str,
     save_every: float,
 ) -> None:
@@ -62,8 +63,8 @@ def retrain(
         trainer = Trainer(
             config=run,
             genotype=cells,
-            train=read_crops("training", train, size, strict),
-            val=read_crops("validation", val, size, strict) if val else None,
+            train=read_crops("training", train, size, strict, cache),
+            val=read_crops("validation", val, size, strict, cache) if val else None,
             folder=folder,
             device=home,
             save_seconds=save_every,
