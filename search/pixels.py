@@ -149,7 +149,8 @@ def read_crops(
     failures = {int(i): CropError(str(paths[int(i)]), reason) for i, reason in told.items()}
     if strict and failures:
         raise next(iter(failures.values()))
-    return np.load(file, mmap_mode="r"), failures
+    # Copy on write: torch wants arrays that may be written, and nobody writes.
+    return np.load(file, mmap_mode="c"), failures
 
 
 @contextmanager
