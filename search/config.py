@@ -7,6 +7,7 @@ Paths of crops are relative to `--data`; id lists are looked up beside the TOML 
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
@@ -57,6 +58,28 @@ class Source:
         check_limits(self, {"share": (0, 1)}, f"source {self.path}")
 
 
+@dataclass(frozen=True)
+class Teacher:
+    """Who teaches beside the labels.
+
+    Attributes:
+        rows: files of `python -m search teach`, one a teacher, relative to `--data`; none: nobody teaches.
+        cosine: weight of the distance to the teacher's rows through a linear map.
+        similarity: weight of the difference between what is alike to pupil and teacher.
+        name: what a model card calls the teachers.
+        terms: what their licences allow, for the model card.
+    """
+
+    rows: tuple[str, ...] = ()
+    cosine: float = 1.0
+    similarity: float = 1.0
+    name: str = ""
+    terms: str = ""
+
+    def __post_init__(self) -> None:
+        check_limits(self, {"cosine": (0, math.inf), "similarity": (0, math.inf)}, "teacher")
+
+
 def first_of_same_people(sources: Sequence[Source]) -> list[int]:
     """For each source, the position of the first one that shows the same people: mostly its own."""
     seen: dict[str, int] = {}
@@ -73,6 +96,7 @@ class RunConfig:
         terms: what the trained weights may be used for, one line.
         network: all but the cells.
         recipe: how to train.
+        teacher: who teaches beside the labels.
         train: crops to learn from.
         val: crops of other people to be scored by; may be empty.
     """
@@ -82,6 +106,7 @@ class RunConfig:
     terms: str = ""
     network: NetworkConfig = field(default_factory=NetworkConfig)
     recipe: Recipe = field(default_factory=Recipe)
+    teacher: Teacher = field(default_factory=Teacher)
     train: tuple[Source, ...] = (Source(),)
     val: tuple[Source, ...] = ()
 

@@ -97,6 +97,10 @@ class SearchConfig(RunConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.teacher.rows:
+            raise InputError(
+                "a search has no [teacher]; let the found cells be taught by python -m search retrain"
+            )
         if self.recipe.heads != "one":
             raise InputError('a search compares everybody with everybody; set recipe.heads = "one"')
         if not self.val:

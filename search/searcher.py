@@ -146,7 +146,7 @@ class Searcher(Run):
         self.parallel.train()
         x, labels = self._batch(self.train, indices, 0)
         with self._autocast():
-            features, logits = self.parallel(x)
+            features, _, logits = self.parallel(x)
         losses = self._losses(logits, features, labels, self.config.recipe.label_smoothing)
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(losses.total)

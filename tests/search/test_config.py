@@ -61,6 +61,8 @@ def test_a_configuration_survives_its_plain_form():
             "[[train]]\npeople = 'a'\nshare = 0.5\n[[train]]\npeople = 'a'",
             "sources of people 'a' need one share",
         ),
+        ("[teacher]\nrows = 'x.npz'", "rows: expected a list of names, got 'x.npz'"),
+        ("[teacher]\ncosine = -1", "teacher: cosine is 0 or more"),
         ("name = ", "expected a TOML file"),
     ],
 )
