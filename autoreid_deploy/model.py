@@ -93,7 +93,7 @@ class ModelSpec:
 def bundled_models() -> dict[str, Path]:
     """List the models that come with the package, by name."""
     folder = Path(str(files("autoreid_deploy").joinpath("models")))
-    return {path.stem: path for path in sorted(folder.glob("*.onnx"))}
+    return {path.stem: path for path in sorted(folder.glob("*.onnx"), key=lambda path: path.stem)}
 
 
 def find_model(name_or_path: str | Path) -> Path:

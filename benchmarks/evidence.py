@@ -18,10 +18,7 @@ benchmarks/evidence.json is the copy behind docs/evidence.md.
 from __future__ import annotations
 
 import argparse
-import json
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations, product
 from pathlib import Path
@@ -32,12 +29,12 @@ import torch
 
 from autoreid_deploy.errors import InputError
 from benchmarks import handmade
+from benchmarks.ledger import Clock, read, train, write
 from search import checkpoint
 from search.commands.run import make_searcher
 from search.complexity import Complexity, measure
 from search.config import RunConfig, load_config
 from search.data import list_crops, load_crops
-from search.files import replacing
 from search.genotype import Genotype, load_genotype, random_genotype, save_genotype
 from search.latency import LatencyTable, load_table, profile, save_table, widest
 from search.memory import keep_freed_memory
@@ -220,15 +217,7 @@ class Bench:
             width = hand_width(*row.hand, self)
             found |= {"hand": row.hand[0], "width": width, "search_minutes": 0.0}
         folder.mkdir(parents=True, exist_ok=True)
-        trainer = self.trainer(row, genotype, width, folder)
-        clock = Clock(folder / "minutes.json")
-        if trainer.checkpoint_path.exists():
-            trainer.restore(checkpoint.load(trainer.checkpoint_path))
-        with clock.running("training"):
-            if not trainer.run():
-                raise SystemExit("stopped; run the same command again to go on")
-        last = trainer.history[-1]
-        found |= {"mAP": last["mAP"], "rank1": last["rank1"], "training_minutes": clock.minutes("training")}
+        found |= train(self.trainer(row, genotype, width, folder))
         found |= sizes(row, genotype, width, self)
         write(found, result)
         return found
@@ -237,15 +226,17 @@ class Bench:
         """The proxy's trainer around a row's network."""
         proxy = self.proxy
         size = (proxy.network.height, proxy.network.width)
-        train, val = (load_crops(list_crops(s, self.data, CONFIGS), size) for s in (proxy.train, proxy.val))
+        known, others = (
+            load_crops(list_crops(s, self.data, CONFIGS), size) for s in (proxy.train, proxy.val)
+        )
         network = proxy.network if genotype is None else self.network(row, genotype)
         recipe = replace(proxy.recipe, seed=row.seed)
         named = replace(proxy, name=folder.name, network=network, recipe=recipe)
         told: dict[str, Any] = {
             "config": named,
             "genotype": genotype,
-            "train": train,
-            "val": val,
+            "train": known,
+            "val": others,
             "folder": folder,
             "device": torch.device("cpu"),
         }
@@ -272,38 +263,6 @@ def sizes(row: Row, genotype: Genotype | None, width: float, bench: Bench) -> di
         assert row.hand is not None
         size = hand_size(row.hand[0], width, bench)
     return {"parameters": size.parameters, "macs": size.macs}
-
-
-class Clock:
-    """Minutes that work took, summed over interruptions; a killed process loses its last stretch."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    @contextmanager
-    def running(self, what: str) -> Iterator[None]:
-        """Add the time of the block."""
-        start = time.monotonic()
-        try:
-            yield
-        finally:
-            spent = read(self.path) if self.path.exists() else {}
-            spent[what] = spent.get(what, 0.0) + (time.monotonic() - start) / 60
-            write(spent, self.path)
-
-    def minutes(self, what: str) -> float:
-        """What was added up."""
-        return float(read(self.path).get(what, 0.0)) if self.path.exists() else 0.0
-
-
-def read(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
-
-
-def write(plain: dict[str, Any], path: Path) -> None:
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(plain, indent=1), encoding="utf-8")
 
 
 def derive_cells(searcher: Searcher, how: str, bench: Bench) -> Genotype:

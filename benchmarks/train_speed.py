@@ -74,7 +74,7 @@ def measure(run: RunConfig, steps: int) -> dict[str, Any]:
             device=torch.device("cpu"),
         )
         with (
-            timed(search.trainer, "augment", spent["augmentation"]),
+            timed(search.trainer, "training_input", spent["augmentation"]),
             timed(search.trainer, "follow", spent["EMA"]),
             timed(trainer.optimiser, "step", spent["optimiser"]),
             timed(trainer, "train_step", spent["step"]),

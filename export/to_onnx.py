@@ -66,6 +66,11 @@ def read_checkpoint(path: str | Path, metrics: Mapping[str, Any] | None = None) 
             "data": state["data"],
             "recipe": {**recipe, "epochs_done": state["epoch"]},
             "network": state["config"]["network"],
+            **(
+                {"teacher": {"name": run.teacher.name, "terms": run.teacher.terms}}
+                if run.teacher.rows
+                else {}
+            ),
         },
         terms=run.terms or "not stated",
         metrics={**_validation(state, run), **(metrics or {})},

@@ -15,6 +15,7 @@ from search.commands.random import random
 from search.commands.report import report
 from search.commands.retrain import retrain
 from search.commands.run import run
+from search.commands.teach import teach
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -22,13 +23,14 @@ def cli() -> None:
     """Find a part-aware network for person retrieval and retrain it.
 
     In order: profile (measure the ops), run (search), derive (choose other cells from a search), retrain, report.
+    In between, teach asks a larger network what it makes of the crops.
     """
     for package in ("torch", "matplotlib"):
         if find_spec(package) is None:
             raise MissingExtraError(package, "search")
 
 
-for command in (profile, run, derive, retrain, random, report, describe):
+for command in (profile, run, derive, teach, retrain, random, report, describe):
     cli.add_command(command)
 
 if __name__ == "__main__":

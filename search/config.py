@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from autoreid_deploy.errors import InputError
 from search.network import NetworkConfig
+from search.recipe import Recipe, check_limits
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -30,41 +31,6 @@ if TYPE_CHECKING:
 SPLITS = Path(__file__).parent / "splits"
 T = TypeVar("T", bound="DataclassInstance")
 
-# Smallest and largest value of each number of a recipe.
-Limits = Mapping[str, tuple[float, float]]
-_LIMITS: Limits = {
-    "epochs": (1, math.inf),
-    "people": (2, math.inf),  # a triplet needs two people, and two crops of one
-    "shots": (2, math.inf),
-    "lr": (0, math.inf),
-    "momentum": (0, 1),
-    "weight_decay": (0, math.inf),
-    "warmup": (0, math.inf),
-    "label_smoothing": (0, 1),
-    "margin": (0, math.inf),
-    "triplet_weight": (0, math.inf),
-    "flip": (0, 1),
-    "pad": (0, math.inf),
-    "jitter": (0, 1),
-    "erase": (0, 1),
-    "ema": (0, 1),
-    "val_every": (1, math.inf),
-    "seed": (0, math.inf),
-}
-
-
-def check_limits(table: object, limits: Limits, where: str) -> None:
-    """Make sure that a table's numbers lie where they can work.
-
-    Raises:
-        InputError: one does not.
-    """
-    for name, (low, high) in limits.items():
-        value = getattr(table, name)
-        if not (math.isfinite(value) and low <= value <= high):
-            wanted = f"{low} or more" if high == math.inf else f"from {low} to {high}"
-            raise InputError(f"{where}: {name} is {wanted}, got {value}")
-
 
 @dataclass(frozen=True)
 class Source:
@@ -74,6 +40,8 @@ class Source:
         path: folder or CSV, relative to `--data`.
         names: naming of the files, as `autoreid_deploy.records.scan` takes it.
         ids: an id list; only these people are taken. Empty: everybody.
+        people: sources of one name show the same people under the same ids. Empty: people of its own.
+        share: of the people of a batch; sources with 0 have together what is left.
         name: what a model card calls the set.
         terms: what its licence allows, for the model card.
     """
@@ -81,58 +49,41 @@ class Source:
     path: str = "."
     names: str = "auto"
     ids: str = ""
+    people: str = ""
+    share: float = 0.0
     name: str = ""
     terms: str = ""
 
+    def __post_init__(self) -> None:
+        check_limits(self, {"share": (0, 1)}, f"source {self.path}")
+
 
 @dataclass(frozen=True)
-class Recipe:
-    """How to train.
+class Teacher:
+    """Who teaches beside the labels.
 
     Attributes:
-        epochs: passes over the crops.
-        people: P, people a batch.
-        shots: K, crops a person in a batch.
-        lr: peak learning rate of SGD with Nesterov momentum.
-        momentum: of SGD.
-        weight_decay: on the weights of convolutions and linear layers.
-        warmup: epochs of linear warm-up before the cosine.
-        label_smoothing: of the cross-entropy.
-        margin: of the batch-hard triplet loss, in the feature's own Euclidean distance.
-        triplet_weight: of the triplet loss beside the cross-entropy.
-        flip: probability of a mirrored crop.
-        pad: pixels of zero padding before a random crop back to size.
-        jitter: largest relative change of brightness, contrast and saturation.
-        erase: probability of an erased rectangle (arXiv 1708.04896).
-        ema: decay of the averaged weights, which are validated and exported.
-        precision: `auto` (bf16 where the processor computes in it, else float32), `bf16` or `float32`.
-        val_every: epochs between validations.
-        seed: of the order of the data, the augmentation and the initial weights.
+        rows: files of `python -m search teach`, one a teacher, relative to `--data`; none: nobody teaches.
+        cosine: weight of the distance to the teacher's rows through a linear map.
+        similarity: weight of the difference between what is alike to pupil and teacher.
+        name: what a model card calls the teachers.
+        terms: what their licences allow, for the model card.
     """
 
-    epochs: int = 60
-    people: int = 16
-    shots: int = 4
-    lr: float = 0.065
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    warmup: float = 3.0
-    label_smoothing: float = 0.1
-    margin: float = 0.3
-    triplet_weight: float = 1.0
-    flip: float = 0.5
-    pad: int = 5
-    jitter: float = 0.2
-    erase: float = 0.4
-    ema: float = 0.999
-    precision: str = "auto"
-    val_every: int = 5
-    seed: int = 0
+    rows: tuple[str, ...] = ()
+    cosine: float = 1.0
+    similarity: float = 1.0
+    name: str = ""
+    terms: str = ""
 
     def __post_init__(self) -> None:
-        check_limits(self, _LIMITS, "recipe")
-        if self.precision not in ("auto", "bf16", "float32"):
-            raise InputError(f"recipe: precision is auto, bf16 or float32, got {self.precision!r}")
+        check_limits(self, {"cosine": (0, math.inf), "similarity": (0, math.inf)}, "teacher")
+
+
+def first_of_same_people(sources: Sequence[Source]) -> list[int]:
+    """For each source, the position of the first one that shows the same people: mostly its own."""
+    seen: dict[str, int] = {}
+    return [seen.setdefault(s.people, i) if s.people else i for i, s in enumerate(sources)]
 
 
 @dataclass(frozen=True)
@@ -145,6 +96,7 @@ class RunConfig:
         terms: what the trained weights may be used for, one line.
         network: all but the cells.
         recipe: how to train.
+        teacher: who teaches beside the labels.
         train: crops to learn from.
         val: crops of other people to be scored by; may be empty.
     """
@@ -154,6 +106,7 @@ class RunConfig:
     terms: str = ""
     network: NetworkConfig = field(default_factory=NetworkConfig)
     recipe: Recipe = field(default_factory=Recipe)
+    teacher: Teacher = field(default_factory=Teacher)
     train: tuple[Source, ...] = (Source(),)
     val: tuple[Source, ...] = ()
 
@@ -162,6 +115,11 @@ class RunConfig:
             raise InputError(f"name: expected a plain name, which a folder and a file get, got {self.name!r}")
         if not self.train:
             raise InputError("expected one or more [[train]] tables, got none")
+        for source, first in zip(self.train, first_of_same_people(self.train), strict=True):
+            if source.share != self.train[first].share:
+                raise InputError(
+                    f"train: sources of people {source.people!r} need one share, which counts once"
+                )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types only, so that a checkpoint can be read without running code."""
@@ -245,7 +203,7 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
     """Check a value's type; a list of numbers becomes the tuple that a frozen dataclass holds."""
     if hint is float and type(value) is int:
         return float(value)
-    if hint in (int, float, str) and type(value) is not hint:
+    if hint in (bool, int, float, str) and type(value) is not hint:
         raise InputError(f"{where}: expected {hint.__name__}, got {value!r}")
     for item_type, plural in ((int, "integers"), (str, "names")):
         if hint == tuple[item_type, ...]:  # type: ignore[valid-type]

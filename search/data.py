@@ -1,19 +1,18 @@
-"""Crops in memory: decoded once, kept as one uint8 array."""
+"""Labelled crops: which there are, and their pixels, decoded once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autoreid_deploy.crops import read_crop, resize_crop
 from autoreid_deploy.errors import CropError, InputError
 from autoreid_deploy.records import DISTRACTOR, JUNK, Record, read_ids, scan
-from search.config import Source, find_ids
+from search.config import Source, find_ids, first_of_same_people
+from search.pixels import Failures, Images, Pixels, Tick, read_crops
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,19 +20,23 @@ class Labelled:
     """A crop of a known person.
 
     Attributes:
-        source: position of its source in the configuration; people of two sources are never the same.
+        source: position of its source in the configuration; people of two sources are the same only if it says so.
         folder: the source's folder or CSV.
         record: the crop.
+        people: the name that sources of the same people share, if there is one.
+        first: position of the first source that shows these people; None for `source` itself.
     """
 
     source: int
     folder: Path
     record: Record
+    people: str = ""
+    first: int | None = None
 
     @property
     def person(self) -> tuple[int, str]:
         """Who it is, over all sources."""
-        return self.source, str(self.record.pid)
+        return self.source if self.first is None else self.first, str(self.record.pid)
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class Crops:
         failures: crops that could not be read, and why; they are not among the N.
     """
 
-    images: NDArray[np.uint8]
+    images: Images
     labels: NDArray[np.int64]
     records: tuple[Record, ...]
     origins: NDArray[np.int64]
@@ -58,6 +61,11 @@ class Crops:
     def people(self) -> int:
         """How many people there are."""
         return int(self.labels.max()) + 1
+
+    def cameras(self) -> NDArray[np.int64]:
+        """(N,) which camera took each crop, numbered from 0; crops without one are of one camera."""
+        names = [str(record.camid) for record in self.records]
+        return np.unique(names, return_inverse=True)[1].astype(np.int64)
 
     def count(self, source: int) -> dict[str, int]:
         """People and crops of one source."""
@@ -77,8 +85,8 @@ def list_crops(sources: Sequence[Source], root: Path, beside: Path) -> list[Labe
         InputError: nothing is there, no name tells a person, or nobody of an id list is among them.
     """
     return [
-        Labelled(i, root / source.path, record)
-        for i, source in enumerate(sources)
+        Labelled(i, root / source.path, record, source.people, first)
+        for i, (source, first) in enumerate(zip(sources, first_of_same_people(sources), strict=True))
         for record in _records(source, root, beside)
     ]
 
@@ -104,9 +112,13 @@ def refuse_known_people(train: Sequence[Labelled], val: Sequence[Labelled]) -> N
     """Make sure that nobody is validated on whom the network learns.
 
     Raises:
-        InputError: a person of the same folder is in both, which measures classification and not retrieval.
+        InputError: a person of the same folder, or of sources that say that they show the same people, is in both,
+            which measures classification and not retrieval.
     """
-    learnt, asked = ({(crop.folder, crop.person[1]) for crop in crops} for crops in (train, val))
+    learnt, asked = (
+        {(place, crop.person[1]) for crop in crops for place in (str(crop.folder), crop.people) if place}
+        for crops in (train, val)
+    )
     if both := sorted(learnt & asked):
         raise InputError(
             f"validation needs people that training has not seen, but {len(both)} are in both, the first "
@@ -162,7 +174,8 @@ def load_crops(
     size: tuple[int, int],
     *,
     strict: bool = False,
-    tick: Callable[[], object] = lambda: None,
+    cache: Path | None = None,
+    tick: Tick = lambda count: None,
 ) -> Crops:
     """Decode and resize crops.
 
@@ -170,39 +183,40 @@ def load_crops(
         listed: what to load.
         size: (height, width) in pixels.
         strict: refuse the first unreadable crop instead of leaving it out.
-        tick: called once a crop.
+        cache: folder that keeps decoded crops, a file a source; None decodes into memory.
+        tick: called with the number of crops that were read since the last call.
 
     Raises:
         CropError: with `strict`, a crop can't be read.
         InputError: none can.
     """
-
-    def read(item: Labelled) -> NDArray[np.uint8] | CropError:
-        try:
-            return resize_crop(read_crop(item.record.path), *size)
-        except CropError as error:
-            if strict:
-                raise
-            return error
-
-    images = np.empty((len(listed), *size, 3), np.uint8)
-    kept: list[Labelled] = []
-    failures: list[CropError] = []
-    with ThreadPoolExecutor() as pool:
-        for item, image in zip(listed, pool.map(read, listed), strict=True):
-            if isinstance(image, CropError):
-                failures.append(image)
-            else:
-                images[len(kept)] = image
-                kept.append(item)
-            tick()
+    images, failures = _read(listed, size, strict, cache, tick)
+    kept = [i for i in range(len(listed)) if i not in failures]
     if not kept:
         raise InputError(f"none of {len(listed)} crops can be read; the first: {failures[0]}")
-    numbers = {person: i for i, person in enumerate(sorted({item.person for item in kept}))}
+    items = [listed[i] for i in kept]
+    numbers = {person: i for i, person in enumerate(sorted({item.person for item in items}))}
     return Crops(
-        images=images[: len(kept)],
-        labels=np.array([numbers[item.person] for item in kept], np.int64),
-        records=tuple(item.record for item in kept),
-        origins=np.array([item.source for item in kept], np.int64),
-        failures=tuple(failures),
+        images=images.take(kept),
+        labels=np.array([numbers[item.person] for item in items], np.int64),
+        records=tuple(item.record for item in items),
+        origins=np.array([item.source for item in items], np.int64),
+        failures=tuple(failures[i] for i in sorted(failures)),
     )
+
+
+def _read(
+    listed: Sequence[Labelled], size: tuple[int, int], strict: bool, cache: Path | None, tick: Tick
+) -> tuple[Pixels, Failures]:
+    """Read each source's crops, or map its file of decoded ones."""
+    numbers, block = np.unique([item.source for item in listed], return_inverse=True)
+    blocks: list[NDArray[np.uint8]] = []
+    failures: Failures = {}
+    row = np.empty(len(listed), np.int64)
+    for number in range(len(numbers)):
+        places = np.flatnonzero(block == number).tolist()
+        images, failed = read_crops([listed[i].record.path for i in places], size, cache, tick, strict=strict)
+        blocks.append(images)
+        row[places] = np.arange(len(places))
+        failures |= {places[i]: error for i, error in failed.items()}
+    return Pixels(tuple(blocks), block.astype(np.int64), row), failures

@@ -128,7 +128,9 @@ class Run(ABC):
             InputError: its configuration, or what stands under one of the keys, is another.
         """
         mine = self.state()
-        changed = sorted(key for key, value in mine["config"].items() if value != state["config"].get(key))
+        # An older checkpoint lacks what has come since, which it was trained without.
+        theirs = type(self.config).from_dict(state["config"], str(self.checkpoint_path)).to_dict()
+        changed = sorted(key for key, value in mine["config"].items() if value != theirs[key])
         changed += [key for key in keys if mine[key] != state[key] and key not in changed]
         if changed:
             raise InputError(

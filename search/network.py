@@ -186,11 +186,11 @@ class Network(nn.Module):
         """(N, 3, H, W) -> (N, dim) unit rows."""
         return F.normalize(self.features(x)[1].float(), dim=1)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, 3, H, W) -> the triplet's feature (N, dim) and the logits (N, people)."""
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(N, 3, H, W) -> the feature before the neck (N, dim), after it (N, dim), and the logits (N, people)."""
         before, after = self.features(x)
         logits: Tensor = self.classifier(after)
-        return before, logits
+        return before, after, logits
 
 
 def build_network(genotype: Genotype, config: NetworkConfig, people: int) -> Network:

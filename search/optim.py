@@ -7,7 +7,7 @@ import math
 import torch
 from torch import nn
 
-from search.config import Recipe
+from search.recipe import Recipe
 
 
 def precision(recipe: Recipe, device: torch.device) -> torch.dtype:

@@ -13,11 +13,12 @@ from autoreid_deploy.protocols import heldout_split
 from search.augment import normalise
 from search.data import Crops
 from search.network import Network
+from search.pixels import Images
 
 BATCH = 128
 
 
-def embed(network: Network, images: NDArray[np.uint8], device: torch.device) -> NDArray[np.float32]:
+def embed(network: Network, images: Images, device: torch.device) -> NDArray[np.float32]:
     """(N, H, W, 3) uint8 RGB -> (N, dim) float32 unit rows, in evaluation mode."""
     network.eval()
     rows = []

@@ -6,8 +6,9 @@ import math
 from dataclasses import dataclass, field
 
 from autoreid_deploy.errors import InputError
-from search.config import Limits, RunConfig, Source, check_limits
+from search.config import RunConfig, Source
 from search.genotype import CHOSEN_OPS
+from search.recipe import Limits, check_limits
 from search.relaxation import NONES, RELAXATIONS
 
 SPLITS = ("people", "images")
@@ -96,6 +97,12 @@ class SearchConfig(RunConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.teacher.rows:
+            raise InputError(
+                "a search has no [teacher]; let the found cells be taught by python -m search retrain"
+            )
+        if self.recipe.heads != "one":
+            raise InputError('a search compares everybody with everybody; set recipe.heads = "one"')
         if not self.val:
             raise InputError(
                 "a search needs a third set of people, who score what it finds; give one or more [[val]] tables"

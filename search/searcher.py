@@ -16,7 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from autoreid_deploy.errors import InputError
 from search import checkpoint, distributed, monitor
-from search.augment import augment, draw
+from search.augment import draw, training_input
 from search.data import Crops
 from search.derive import by_weight, within_budget
 from search.engine import Means, Run, batch_slice
@@ -26,7 +26,7 @@ from search.network import Network
 from search.objective import CentreMemory, LatencyTerm, Losses, mean_over_processes, retrieval_loss
 from search.optim import learning_rate, optimiser, precision
 from search.relaxation import KINDS, NONE, Paths, mixture, probabilities, relax, temperature
-from search.sampler import IdentitySampler
+from search.sampler import sampler_of
 from search.scoring import score
 from search.search_config import SearchConfig
 from search.subnet import Scorer
@@ -71,10 +71,9 @@ class Searcher(Run):
             self.alphas_crops.people, self.network.dim, how.centre_momentum, how.temperature, self.device
         )
         self.dtype = precision(recipe, self.device)
-        self.sampler = IdentitySampler(self.train.labels, recipe.people, recipe.shots, recipe.seed)
-        self.alpha_sampler = IdentitySampler(
-            self.alphas_crops.labels, recipe.people, recipe.shots, recipe.seed + 1
-        )
+        self.sampler = sampler_of(self.train, self.config.train, recipe, recipe.seed)
+        others = self.config.alphas or self.config.train
+        self.alpha_sampler = sampler_of(self.alphas_crops, others, recipe, recipe.seed + 1)
         score(np.ones((len(self.val.records), 1), np.float32), self.val)  # an error now, and not epochs later
         self.slice = batch_slice(recipe.people * recipe.shots, "recipe")
         self.latency = self._latency_term()
@@ -147,7 +146,7 @@ class Searcher(Run):
         self.parallel.train()
         x, labels = self._batch(self.train, indices, 0)
         with self._autocast():
-            features, logits = self.parallel(x)
+            features, _, logits = self.parallel(x)
         losses = self._losses(logits, features, labels, self.config.recipe.label_smoothing)
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(losses.total)
@@ -219,9 +218,8 @@ class Searcher(Run):
         config, part = self.config, indices[self.slice]
         key = (self.epoch, 2 * self.step + turn)
         draws = draw(config.recipe, key, len(indices), config.network.height, config.network.width)
-        images = torch.from_numpy(crops.images[part]).to(self.device)
-        labels = torch.from_numpy(crops.labels[part]).to(self.device)
-        return augment(images, draws[self.slice], config.recipe.pad), labels
+        x = training_input(crops.images[part], draws[self.slice], config.recipe.pad, self.device)
+        return x, torch.from_numpy(crops.labels[part]).to(self.device)
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not torch.float32)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,20 +13,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 
 from autoreid_deploy.errors import InputError
 from search import distributed, monitor
-from search.augment import augment, draw
+from search.augment import draw, training_input
 from search.data import Crops
 from search.engine import Means, Run, batch_slice
 from search.genotype import Genotype
-from search.losses import batch_hard_triplet
+from search.losses import Heads, batch_hard_triplet
 from search.network import Network, build_network
 from search.optim import follow, learning_rate, optimiser, precision
-from search.sampler import IdentitySampler
+from search.sampler import pools_of, sampler_of
 from search.scoring import score, validate
+from search.teacher import Pupil, taught_rows
 
 
 @dataclass(kw_only=True)
@@ -37,19 +37,25 @@ class Trainer(Run):
         genotype: the cells; None for a network that `build` draws up by itself.
         train: crops to learn from.
         val: crops of other people to be scored by, or None.
+        taught: (N, D) float16, what a teacher says of each crop of `train`; None without one.
     """
 
     genotype: Genotype | None
     train: Crops
     val: Crops | None
+    taught: NDArray[np.float16] | None = None
 
     def __post_init__(self) -> None:
         recipe = self.config.recipe
         torch.manual_seed(recipe.seed)
         self.network: Network = self.build().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average: Network = copy.deepcopy(self.network).requires_grad_(False)
-        self.optimiser = optimiser(self.network, recipe)
-        self.sampler = IdentitySampler(self.train.labels, recipe.people, recipe.shots, recipe.seed)
+        self.pupil = self._pupil()
+        learning = [self.network] if self.pupil is None else [self.network, self.pupil]
+        self.optimiser = optimiser(nn.ModuleList(learning), recipe)
+        self.sampler = sampler_of(self.train, self.config.train, recipe, recipe.seed)
+        groups = [pool.people for pool in pools_of(self.train, self.config.train)]
+        self.heads = Heads(groups if recipe.heads == "each" else [], self.train.people, self.device)
         self.dtype = precision(recipe, self.device)
         if self.val is not None:
             # Crops that cannot be scored are an error now, and not epochs later.
@@ -58,7 +64,23 @@ class Trainer(Run):
         self.parallel: nn.Module = self.network
         if distributed.world_size() > 1:
             self.parallel = DistributedDataParallel(self.network)
-        self._means = Means(2)
+        self.learn: nn.Module | None = self.pupil
+        if self.pupil is not None and distributed.world_size() > 1:
+            self.learn = DistributedDataParallel(self.pupil)
+        self._means = Means(len(self._losses))
+
+    def _pupil(self) -> Pupil | None:
+        told = self.config.teacher
+        if self.taught is None:
+            return None
+        return Pupil(self.network.dim, self.taught.shape[1], told.cosine, told.similarity).to(self.device)
+
+    @property
+    def _losses(self) -> tuple[str, ...]:
+        """What a log calls the losses of a step."""
+        return (
+            ("cross_entropy", "triplet") if self.taught is None else ("cross_entropy", "triplet", "teacher")
+        )
 
     def images_in(self, epoch: int) -> int:
         """The same number in every epoch."""
@@ -70,59 +92,60 @@ class Trainer(Run):
             yield partial(self._step, indices)
 
     def _step(self, indices: NDArray[np.int64]) -> tuple[int, str]:
-        return len(indices), self._summary(*self.train_step(indices))
+        return len(indices), self._summary(self.train_step(indices))
 
     def build(self) -> Network:
         """The network to train; baselines by hand put their own here."""
         assert self.genotype is not None
         return build_network(self.genotype, self.config.network, self.train.people)
 
-    def train_step(self, indices: NDArray[np.int64]) -> tuple[float, float]:
+    def train_step(self, indices: NDArray[np.int64]) -> list[float]:
         """One step over a batch of crops, of which this process takes its slice.
 
         Args:
             indices: (P * K,) crops of the whole batch.
 
         Returns:
-            Cross-entropy and triplet loss of the whole batch.
+            Cross-entropy, triplet loss and, with a teacher, distance to it, of the whole batch.
         """
         recipe, part = self.config.recipe, indices[self.slice]
         height, width = self.config.network.height, self.config.network.width
         draws = draw(recipe, (self.epoch, self.step), len(indices), height, width)[self.slice]
-        images = torch.from_numpy(self.train.images[part]).to(self.device)
+        x = training_input(self.train.images[part], draws, recipe.pad, self.device)
         labels = torch.from_numpy(self.train.labels[part]).to(self.device)
-        x = augment(images, draws, recipe.pad)
         rate = learning_rate(recipe, self.epoch + self.step / len(self.sampler))
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.parallel.train()
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not torch.float32):
-            features, logits = self.parallel(x)
-        cross_entropy = F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
+            features, embeddings, logits = self.parallel(x)
+        cross_entropy = self.heads(logits.float(), labels, recipe.label_smoothing)
         triplet = batch_hard_triplet(features.float(), labels, recipe.margin)
         loss: Tensor = cross_entropy + recipe.triplet_weight * triplet
+        parts = [cross_entropy, triplet]
+        if self.learn is not None and self.taught is not None:
+            parts.append(self.learn(embeddings.float(), taught_rows(self.taught, part, self.device)))
+            loss = loss + parts[-1]
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         self.optimiser.step()
         follow(self.average, self.network, recipe.ema, self.epoch * len(self.sampler) + self.step)
-        losses = distributed.mean([float(cross_entropy.detach()), float(triplet.detach())], self.device)
+        losses = distributed.mean([float(value.detach()) for value in parts], self.device)
         if not math.isfinite(sum(losses)):
             raise InputError(
                 f"the loss is {losses} in epoch {self.epoch + 1}; train anew with a lower recipe.lr or a "
                 "longer recipe.warmup"
             )
         self._means.add(*losses)
-        return losses[0], losses[1]
+        return losses
 
     def finish_epoch(self) -> None:
         """Log the epoch, validate if it is time to, and turn to the next one."""
         recipe = self.config.recipe
         self.epoch, self.step = self.epoch + 1, 0
-        cross_entropy, triplet = self._means.take()
         row: dict[str, Any] = {
             "epoch": self.epoch,
-            "cross_entropy": cross_entropy,
-            "triplet": triplet,
+            **dict(zip(self._losses, self._means.take(), strict=True)),
             "lr": learning_rate(recipe, self.epoch),
         }
         due = self.epoch % recipe.val_every == 0 or self.epoch == recipe.epochs
@@ -136,7 +159,9 @@ class Trainer(Run):
 
     def state(self) -> dict[str, Any]:
         """Everything that the rest of the run, or an export, depends on."""
+        taught = {} if self.pupil is None else {"pupil": self.pupil.state_dict()}
         return {
+            **taught,
             "config": self.config.to_dict(),
             "genotype": self.genotype.to_dict() if self.genotype else None,
             "people": self.train.people,
@@ -162,11 +187,14 @@ class Trainer(Run):
         self.refuse_another(state, ("genotype", "data"))
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
+        if self.pupil is not None:
+            self.pupil.load_state_dict(state["pupil"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.epoch, self.step, self.history = state["epoch"], state["step"], list(state["history"])
         self._means.sums = np.array(state["sums"])
 
-    def _summary(self, cross_entropy: float, triplet: float) -> str:
+    def _summary(self, losses: Sequence[float]) -> str:
         scored = [row for row in self.history if "mAP" in row]
         last = f" val {100 * scored[-1]['rank1']:.1f}/{100 * scored[-1]['mAP']:.1f}" if scored else ""
-        return f"ce {cross_entropy:.3f} triplet {triplet:.3f}{last}"
+        names = ("ce", "triplet", "teacher")
+        return " ".join(f"{name} {loss:.3f}" for name, loss in zip(names, losses, strict=False)) + last

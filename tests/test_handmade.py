@@ -34,7 +34,7 @@ def test_the_last_map_is_rectified_and_a_sixteenth_of_the_input(name: str, width
 def test_every_trained_parameter_gets_a_gradient(name: str):
     torch.manual_seed(0)  # the hidden ReLU of a narrow gate may be dead by chance
     made = network(name, 0.5, dim=16, people=5)
-    before, logits = made(torch.randn(4, 3, 64, 32))
+    before, _, logits = made(torch.randn(4, 3, 64, 32))
     assert before.shape == (4, 16) and logits.shape == (4, 5)
     (before.square().mean() + nn.functional.cross_entropy(logits, torch.arange(4))).backward()
     without = [

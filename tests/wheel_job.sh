@@ -4,6 +4,7 @@
 set -eu
 folder=$(cd "$1" && pwd)
 bin=$folder/venv/bin
+models=$(cd "$(dirname "$0")/../autoreid_deploy/models" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cp -r "$folder/gallery" "$work/gallery"
@@ -21,6 +22,15 @@ done
 "$bin/reid-query" "$query" -k 3 --json > answer.json
 "$bin/reid-index" doctor
 "$bin/reid-eval" gallery/ --json > scores.json
+# Every model of the checkout is in the wheel, and runs from there by its name.
+"$bin/reid-index" models --json > models.json
+names=$("$bin/python" -c 'import json; print(*sorted(row["name"] for row in json.load(open("models.json"))))')
+here=$(cd "$models" && ls -- *.onnx | sed 's/\.onnx$//' | LC_ALL=C sort | tr '\n' ' ')
+[ "$names " = "$here" ] || { echo "error: the wheel holds the models '$names', the checkout '$here'" >&2; exit 1; }
+for name in $names; do
+    "$bin/reid-index" build gallery/ --index "of-$name" --model "$name" > /dev/null
+    "$bin/reid-query" "$query" --index "of-$name" -k 1 > /dev/null
+done
 "$bin/python" - <<'PYTHON'
 import json
 from pathlib import Path

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from autoreid_deploy.errors import ModelError, ReidError
+from autoreid_deploy.model import bundled_models
 
 if TYPE_CHECKING:
     from autoreid_deploy.calibration import Calibration
@@ -40,6 +41,11 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print the re
 device_option = click.option(
     "--device", default="cpu", show_default=True, help="cpu, cuda, cuda:N, openvino or tensorrt."
 )
+
+
+def bundled() -> str:
+    """Name the bundled models, for the help of a `--model`."""
+    return ", ".join(bundled_models()) or "none"
 
 
 class Stopped(click.ClickException):

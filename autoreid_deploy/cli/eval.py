@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from autoreid_deploy.cli.common import entry_point, json_option, print_json, progress, shown
+from autoreid_deploy.cli.common import bundled, entry_point, json_option, print_json, progress, shown
 from autoreid_deploy.errors import CropError, InputError
+from autoreid_deploy.model import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,7 +91,13 @@ class Trial:
     show_default=True,
     help="How file names tell person and camera.",
 )
-@click.option("--model", default="autoreid-s", show_default=True, help="A bundled model or an ONNX file.")
+@click.option(
+    "--model",
+    metavar="NAME|FILE",
+    default=DEFAULT_MODEL,
+    show_default=True,
+    help=f"A bundled model ({bundled()}) or an ONNX file.",
+)
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:N, openvino or tensorrt.")
 @click.option(
     "--rerank",

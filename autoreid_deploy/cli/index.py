@@ -9,6 +9,7 @@ import click
 from autoreid_deploy.cli.calibrate import calibrate
 from autoreid_deploy.cli.common import (
     Stopped,
+    bundled,
     device_option,
     entry_point,
     index_option,
@@ -34,8 +35,10 @@ from autoreid_deploy.cli.life import (
     settle,
     verify,
 )
+from autoreid_deploy.cli.models import models
 from autoreid_deploy.cli.transfer import export, take_in
 from autoreid_deploy.errors import CropError, GalleryError, InputError
+from autoreid_deploy.model import DEFAULT_MODEL, bundled_models
 
 if TYPE_CHECKING:
     from autoreid_deploy.embedder import Embedder
@@ -77,7 +80,11 @@ Ctrl-C keeps what is done; the same command goes on from there."""
 )
 @click.argument("source", metavar="FOLDER", type=click.Path(path_type=Path))
 @index_option
-@click.option("--model", help="A bundled model or an .onnx file.  [default: the index's own, or autoreid-s]")
+@click.option(
+    "--model",
+    metavar="NAME|FILE",
+    help=f"A bundled model ({bundled()}) or an .onnx file.  [default: the index's own, or {DEFAULT_MODEL}]",
+)
 @names_option
 @device_option
 @strict_option
@@ -197,7 +204,6 @@ def _open_or_create(index: Path, model: str | None, device: str) -> "tuple[Embed
     """Load the model and open the index, which is made only when all else is in order."""
     from autoreid_deploy.embedder import Embedder
     from autoreid_deploy.gallery import Gallery
-    from autoreid_deploy.model import DEFAULT_MODEL, bundled_models
 
     if not Gallery.exists(index):
         model = model or DEFAULT_MODEL
@@ -318,6 +324,19 @@ def _found(count: int, what: str) -> int:
     return count
 
 
-for command in (info, calibrate, doctor, forget, relabel, merge, verify, compact, audit, export, take_in):
+for command in (
+    info,
+    models,
+    calibrate,
+    doctor,
+    forget,
+    relabel,
+    merge,
+    verify,
+    compact,
+    audit,
+    export,
+    take_in,
+):
     cli.add_command(command)
 main = entry_point(cli)

@@ -1,14 +1,14 @@
 """`reid-index info` and `audit`: what an index holds, how it is searched, and what was done to it."""
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from autoreid_deploy.cli.common import index_option, json_option, load_model, plural, print_json, shown
+from autoreid_deploy.cli.models import trained_on
 
 if TYPE_CHECKING:
     from autoreid_deploy.gallery import GalleryInfo
@@ -52,7 +52,7 @@ def info(index: Path, as_json: bool) -> None:
     if spec:
         lines["input"] = f"{spec.height}x{spec.width}"
         lines["terms"] = spec.terms
-        lines["trained on"] = "; ".join(_training_set(data) for data in sets) or "not told"
+        lines["trained on"] = trained_on(sets)
     else:
         lines["trouble"] = str(trouble)
     for name, text in lines.items():
@@ -85,12 +85,6 @@ def _mib(size: int) -> str:
 
 def _minute(seconds: float) -> str:
     return datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M")
-
-
-def _training_set(data: Mapping[str, Any]) -> str:
-    """Describe one entry of a model's training data: name (people, crops, terms)."""
-    counts = [f"{data[what]:,} {what}" for what in ("people", "crops") if what in data]
-    return f"{data.get('name', '?')} ({', '.join([*counts, *filter(None, [data.get('terms')])])})"
 
 
 @click.command(epilog="\b\nExamples:\n  reid-index audit\n  reid-index audit --json | jq '.[-1]'")

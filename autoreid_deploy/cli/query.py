@@ -74,7 +74,11 @@ A picture that can't be read does not keep the others from being answered; the e
 @click.option("--sheet", type=click.Path(path_type=Path), help="Draw the answers as a PNG picture.")
 @click.option("--html", type=click.Path(path_type=Path), help="Write the answers as one HTML page.")
 @index_option
-@click.option("--model", help="Where the index's model lies now, if it was moved.")
+@click.option(
+    "--model",
+    metavar="NAME|FILE",
+    help="Where the index's model lies now, if it was moved: a file, or a bundled name.",
+)
 @device_option
 @json_option
 def cli(

@@ -38,6 +38,12 @@ def run_options(f: F) -> F:
                 "--strict", is_flag=True, help="Refuse unreadable crops instead of leaving them out."
             ),
             click.option(
+                "--cache",
+                type=click.Path(path_type=Path),
+                metavar="FOLDER",
+                help="Keep decoded crops there and map them into memory, which runs at the same time share.",
+            ),
+            click.option(
                 "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True
             ),
             click.option(
@@ -132,14 +138,16 @@ def choose_device(wanted: str) -> torch.device:
     return distributed.start(wanted if wanted != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
 
 
-def read_crops(what: str, listed: list[Labelled], size: tuple[int, int], strict: bool) -> Crops:
+def read_crops(
+    what: str, listed: list[Labelled], size: tuple[int, int], strict: bool, cache: Path | None = None
+) -> Crops:
     """Load crops behind a bar, and name those that can't be read."""
     from search import distributed, monitor
     from search.data import load_crops
 
     lead = distributed.rank() == 0
     with monitor.progress(len(listed), 0, "crop", f"read {what}", shown=lead) as bar:
-        crops = load_crops(listed, size, strict=strict, tick=bar.update)
+        crops = load_crops(listed, size, strict=strict, cache=cache, tick=bar.update)
     if lead:
         for failure in crops.failures:
             click.echo(f"left out: {failure}", err=True)

@@ -36,6 +36,7 @@ def retrain(
     out: Path | None,
     resume: bool,
     strict: bool,
+    cache: Path | None,
     device: str,
     save_every: float,
 ) -> None:
@@ -44,6 +45,7 @@ def retrain(
     from search.config import load_config
     from search.data import list_crops, refuse_known_people
     from search.genotype import load_genotype
+    from search.teacher import rows_of
     from search.trainer import Trainer
 
     run = load_config(config)
@@ -59,11 +61,14 @@ def retrain(
     home = choose_device(device)
     try:
         size = (run.network.height, run.network.width)
+        crops = read_crops("training", train, size, strict, cache)
+        files = [data / name for name in run.teacher.rows]
         trainer = Trainer(
             config=run,
             genotype=cells,
-            train=read_crops("training", train, size, strict),
-            val=read_crops("validation", val, size, strict) if val else None,
+            train=crops,
+            val=read_crops("validation", val, size, strict, cache) if val else None,
+            taught=rows_of(crops.records, files, data) if files else None,
             folder=folder,
             device=home,
             save_seconds=save_every,

@@ -44,6 +44,7 @@ def run(
     out: Path | None,
     resume: bool,
     strict: bool,
+    cache: Path | None,
     device: str,
     save_every: float,
     latency_table: Path | None,
@@ -59,7 +60,7 @@ def run(
     state = checkpoint.load(folder / "last.pt", checkpoint.SEARCH) if resume else None
     home = choose_device(device)
     try:
-        searcher = make_searcher(told, config.parent, data, table, folder, home, strict, save_every)
+        searcher = make_searcher(told, config.parent, data, table, folder, home, strict, save_every, cache)
         if state is not None:
             searcher.restore(state)
         folder.mkdir(parents=True, exist_ok=True)
@@ -96,6 +97,7 @@ def make_searcher(
     device: torch.device,
     strict: bool = False,
     save_seconds: float = 120.0,
+    cache: Path | None = None,
 ) -> Searcher:
     """Load the three sets of people and set up their search."""
     from search.data import list_crops, refuse_known_people, split_crops
@@ -113,9 +115,9 @@ def make_searcher(
     size = (told.network.height, told.network.width)
     return Searcher(
         config=told,
-        train=read_crops("weights", train, size, strict),
-        alphas_crops=read_crops("alphas", alphas, size, strict),
-        val=read_crops("scoring", val, size, strict),
+        train=read_crops("weights", train, size, strict, cache),
+        alphas_crops=read_crops("alphas", alphas, size, strict, cache),
+        val=read_crops("scoring", val, size, strict, cache),
         table=table,
         folder=folder,
         device=device,

@@ -22,10 +22,11 @@ from export.deploy_model import DeployModel
 from export.to_onnx import Trained, read_checkpoint, write_onnx
 from search import checkpoint
 from search.augment import normalise
-from search.config import Recipe, RunConfig, Source
+from search.config import RunConfig, Source
 from search.data import Crops
 from search.genotype import load_genotype
 from search.network import Network, NetworkConfig, build_network
+from search.recipe import Recipe
 from search.trainer import Trainer
 from tests.people import draw_people
 

@@ -10,11 +10,12 @@ import torch
 from autoreid_deploy.cli.common import run
 from search.__main__ import cli
 from search.commands.run import make_searcher as set_up
-from search.config import Recipe, RunConfig, Source
+from search.config import RunConfig, Source
 from search.data import Crops, list_crops, load_crops
 from search.genotype import load_genotype
 from search.latency import LatencyTable
 from search.network import NetworkConfig
+from search.recipe import Recipe
 from search.search_config import SearchConfig
 from search.searcher import Searcher
 from search.trainer import Trainer

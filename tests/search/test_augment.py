@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from search.augment import MEAN, STD, Draws, augment, draw, normalise
-from search.config import Recipe
+from search.augment import MEAN, STD, Draws, augment, draw, normalise, training_input
+from search.degrade import degrade
+from search.recipe import Recipe
 
 PLAIN = Recipe(flip=0.5, pad=3, jitter=0.0, erase=0.0)
 HEIGHT, WIDTH = 12, 8
@@ -97,3 +98,85 @@ def test_bytes_go_in_and_normalised_channels_last_floats_come_out():
     ends = normalise(torch.tensor([0, 255], dtype=torch.uint8).reshape(2, 1, 1, 1).expand(2, 1, 1, 3))
     torch.testing.assert_close(ends[0, :, 0, 0], -torch.tensor(MEAN) / torch.tensor(STD))
     torch.testing.assert_close(ends[1, :, 0, 0], (1 - torch.tensor(MEAN)) / torch.tensor(STD))
+
+
+def test_a_turn_of_the_colours_leaves_grey_and_the_sum_and_a_third_swaps_channels():
+    images, draws = torch.full((3, HEIGHT, WIDTH, 3), 77.0), drawn(replace(PLAIN, pad=0, flip=0.0), 3)
+    grey = augment(images, replace(draws, hue=np.array([0.3, -1.0, 2.0], np.float32)), 0)
+    torch.testing.assert_close(grey, augment(images, draws, 0), atol=1e-4, rtol=0)
+    colours = torch.tensor([50.0, 100.0, 150.0]).expand(3, HEIGHT, WIDTH, 3)
+    third = np.full(3, 2 * np.pi / 3, np.float32)
+    turned = augment(colours, replace(draws, hue=third), 0)
+    torch.testing.assert_close(turned, augment(colours.roll(1, dims=3), draws, 0), atol=1e-4, rtol=0)
+
+
+def test_grey_crops_and_patches_have_no_colour_and_the_rest_keeps_its_own():
+    recipe = replace(PLAIN, pad=0, flip=0.0)
+    images = pictures(40).float()
+    mean, std = (torch.tensor(value)[:, None, None] for value in (MEAN, STD))
+    plain = augment(images, drawn(recipe, 40), 0) * std + mean
+    grey = augment(images, drawn(replace(recipe, grey=1.0), 40), 0) * std + mean
+    expected = (images / 255 @ torch.tensor([0.299, 0.587, 0.114]))[:, None].expand(-1, 3, -1, -1)
+    torch.testing.assert_close(grey, expected)
+    draws = drawn(replace(recipe, grey_patch=0.5), 40)
+    patched = augment(images, draws, 0) * std + mean
+    assert 10 < draws.grey.any(axis=1).sum() < 30
+    for i, (top, left, bottom, right) in enumerate(draws.grey.tolist()):
+        inside = torch.zeros(HEIGHT, WIDTH, dtype=torch.bool)
+        inside[top:bottom, left:right] = True
+        torch.testing.assert_close(patched[i][:, inside], expected[i][:, inside])
+        torch.testing.assert_close(patched[i][:, ~inside], plain[i][:, ~inside])
+
+
+CAMERA = replace(PLAIN, gamma=0.5, low=0.5, blur=0.5, jpeg=0.5)
+
+
+def test_new_options_do_not_move_what_was_drawn_before():
+    plain, camera = drawn(PLAIN), drawn(replace(CAMERA, hue=20.0, grey_patch=0.5))
+    for name in ("flip", "shift", "light", "erase"):
+        np.testing.assert_array_equal(getattr(plain, name), getattr(camera, name))
+    images = pictures().numpy()
+    np.testing.assert_array_equal(degrade(images, plain.damage), images)
+
+
+def test_damage_is_drawn_within_its_limits_for_the_part_of_crops_asked_for():
+    damage = draw(CAMERA, (0, 0), 4000, 128, 64).damage
+    for values, none, low, high in (
+        (damage.scale, 1, 0.25, 0.8),
+        (damage.sigma, 0, 0.5, 1.5),
+        (damage.quality, 0, 15, 80),
+    ):
+        hit = values != none
+        assert hit.mean() == pytest.approx(0.5, abs=0.03)
+        assert low <= values[hit].min() < values[hit].max() <= high
+    assert 1 / 1.5 <= damage.gamma.min() < 0.7 < 1.4 < damage.gamma.max() <= 1.5
+    assert np.log(damage.gamma).mean() == pytest.approx(0, abs=0.02)
+
+
+@pytest.mark.parametrize("option", ["gamma", "low", "blur", "jpeg"])
+def test_each_damage_changes_a_picture_but_not_what_it_shows(option: str):
+    # A smooth picture, of which low resolution and compression leave the gist.
+    y, x = np.mgrid[0:128, 0:64]
+    image = np.stack([128 + 90 * np.sin(y / 9), 128 + 90 * np.cos(x / 7), 200 - y], axis=2)
+    images = np.repeat(image.astype(np.uint8)[None], 8, axis=0)
+    before = images.copy()
+    damage = draw(replace(PLAIN, **{option: 1.0}), (0, 0), 8, 128, 64).damage
+    worse = degrade(images, damage)
+    np.testing.assert_array_equal(images, before)
+    assert worse.shape == images.shape
+    assert all((one != image).any() for one, image in zip(worse, images, strict=True))
+    if option == "gamma":
+        expected = np.rint(255 * (images / 255) ** damage.gamma[:, None, None, None])
+        np.testing.assert_array_equal(worse, expected)
+    else:
+        # Channels that changed places would be off by 50 and more.
+        assert np.abs(worse.astype(float) - images).mean() < 8
+
+
+def test_training_input_is_the_damaged_bytes_augmented_and_its_slices_are_the_whole():
+    recipe = replace(CAMERA, jitter=0.2, hue=10.0, grey=0.2, grey_patch=0.5, erase=0.5)
+    images, draws, cpu = pictures(), drawn(recipe), torch.device("cpu")
+    whole = training_input(images.numpy(), draws, 3, cpu)
+    assert torch.equal(whole, augment(torch.from_numpy(degrade(images.numpy(), draws.damage)), draws, 3))
+    parts = [training_input(images.numpy()[part], draws[part], 3, cpu) for part in (slice(0, 2), slice(2, 6))]
+    assert torch.equal(torch.cat(parts), whole)

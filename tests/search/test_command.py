@@ -109,7 +109,7 @@ def test_unreadable_crops_are_named(
     [
         ("", ["--data", "{tmp}/nowhere"], "nowhere/train: no such folder"),
         ("", ["--data", "{tmp}/plain"], "plain/train: no crop names a person; expected PPPP_cC"),
-        ("people = 40", [], "a batch needs 40 people, the data hold 8"),
+        ("people = 40", [], "a batch needs 40 people of all sources, there are 8"),
         ("epoch = 3", [], "unknown key 'epoch'; did you mean epochs"),
         ("", ["--resume"], "last.pt: no such checkpoint"),
         ("", ["--out", "{tmp}/used"], "holds a run already; add --resume"),

@@ -1,6 +1,7 @@
 import shutil
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -26,7 +27,7 @@ def people(listed: list[Labelled]) -> set[tuple[int, str]]:
     return {crop.person for crop in listed}
 
 
-def load(root: Path, *sources: Source, **options: bool) -> Crops:
+def load(root: Path, *sources: Source, **options: Any) -> Crops:
     return load_crops(list_crops(sources, root, root), (16, 8), **options)
 
 
@@ -72,7 +73,7 @@ def test_a_corrupt_crop_is_left_out_by_name_and_shifts_nobody(drawn: Path, tmp_p
     bad.write_bytes(bad.read_bytes()[:200])
     crops = load(tmp_path, Source(path="val"))
     assert [failure.path for failure in crops.failures] == [str(bad)]
-    np.testing.assert_array_equal(crops.images, np.delete(whole.images, 4, axis=0))
+    np.testing.assert_array_equal(crops.images[:], np.delete(whole.images, 4, axis=0))
     np.testing.assert_array_equal(crops.labels, np.delete(whole.labels, 4))
     assert crops.records == whole.records[:4] + whole.records[5:]
     with pytest.raises(CropError, match=bad.name):
@@ -117,6 +118,87 @@ def test_nobody_is_validated_whom_training_knows(drawn: Path, tmp_path: Path):
         refuse_known_people(a, b)
     other = list_crops([Source(path="train", ids="b.txt")], drawn, tmp_path)
     refuse_known_people(a, other)  # the same number in another folder is another person
+
+
+def test_sources_that_say_so_show_the_same_people(tmp_path: Path):
+    for folder in ("detected", "labeled"):
+        draw(tmp_path / folder, "0000_00.png", "0000_05.png", "0001_00.png")
+    draw(tmp_path / "other", "0000_00.png")
+    told = [
+        Source(path="other", names="cuhk03"),
+        Source(path="detected", names="cuhk03", people="cuhk03"),
+        Source(path="labeled", names="cuhk03", people="cuhk03"),
+    ]
+    crops = load(tmp_path, *told)
+    assert crops.labels.tolist() == [0, 1, 1, 2, 1, 1, 2]
+    assert crops.origins.tolist() == [0, 1, 1, 1, 2, 2, 2]
+    assert crops.count(2) == {"people": 2, "crops": 3}
+    learnt, asked = (list_crops([source], tmp_path, tmp_path) for source in told[1:])
+    with pytest.raises(InputError, match="2 are in both"):
+        refuse_known_people(learnt, asked)
+
+
+def test_a_cache_gives_the_same_crops_without_decoding_again(
+    tmp_path: Path, drawn: Path, monkeypatch: pytest.MonkeyPatch
+):
+    sources, cache, ticks = [Source(path="val"), Source(path="train")], tmp_path / "cache", []
+    listed = list_crops(sources, drawn, drawn)
+    plain = load_crops(listed, (16, 8))
+    first = load_crops(listed, (16, 8), cache=cache)
+    monkeypatch.setattr("search.pixels.read_crop", lambda path: pytest.fail(f"{path} was decoded again"))
+    again = load_crops(listed, (16, 8), cache=cache, tick=ticks.append)
+    assert sum(ticks) == len(listed)
+    for crops in (first, again):
+        np.testing.assert_array_equal(crops.images[:], plain.images[:])
+        np.testing.assert_array_equal(crops.labels, plain.labels)
+        assert len(crops.images) == len(listed)
+    some = np.array([70, 3, 50, 3])
+    np.testing.assert_array_equal(again.images[some], plain.images[:][some])
+    again.images[some][:] = 0  # a copy: what is mapped stays
+    np.testing.assert_array_equal(again.images[some], plain.images[:][some])
+    assert sorted(path.suffix for path in cache.iterdir()) == [".json", ".json", ".npy", ".npy"]
+    part = [crop for crop in listed if crop.source == 0]
+    assert isinstance(load_crops(part, (16, 8), cache=cache).images, np.memmap)
+
+
+def test_a_cache_is_of_one_size_and_of_files_that_have_not_changed(tmp_path: Path):
+    draw(tmp_path / "a", "0001_c1_1.jpg", "0002_c1_1.jpg")
+    cache = tmp_path / "cache"
+    before = load(tmp_path, Source(path="a"), cache=cache)
+    assert load_crops(list_crops([Source(path="a")], tmp_path, tmp_path), (8, 8), cache=cache).images[
+        :
+    ].shape == (2, 8, 8, 3)
+    cv2.imwrite(str(tmp_path / "a" / "0001_c1_1.jpg"), np.full((30, 10, 3), 99, np.uint8))
+    after = load(tmp_path, Source(path="a"), cache=cache)
+    assert (before.images[:][0] != after.images[:][0]).any()
+    np.testing.assert_array_equal(before.images[:][1], after.images[:][1])
+
+
+def test_a_cache_remembers_what_could_not_be_read(tmp_path: Path):
+    draw(tmp_path / "a", "0001_c1_1.jpg", "0002_c1_1.jpg", "0003_c1_1.jpg")
+    (tmp_path / "a" / "0002_c1_1.jpg").write_bytes(b"")
+    cache = tmp_path / "cache"
+    for _ in range(2):
+        crops = load(tmp_path, Source(path="a"), cache=cache)
+        assert [str(failure) for failure in crops.failures] == [
+            f"{tmp_path / 'a' / '0002_c1_1.jpg'}: the file is empty (0 bytes)"
+        ]
+        np.testing.assert_array_equal(crops.images[:], load(tmp_path, Source(path="a")).images[:])
+        with pytest.raises(CropError, match="0002"):
+            load(tmp_path, Source(path="a"), cache=cache, strict=True)
+
+
+def test_a_cache_whose_making_is_stopped_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    draw(tmp_path / "a", "0001_c1_1.jpg", "0002_c1_1.jpg")
+    cache = tmp_path / "cache"
+
+    def stop(count: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        load(tmp_path, Source(path="a"), cache=cache, tick=stop)
+    assert not list(cache.iterdir())
+    assert len(load(tmp_path, Source(path="a"), cache=cache).images) == 2
 
 
 def test_the_bundled_splits_share_nobody():

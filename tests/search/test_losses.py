@@ -1,7 +1,9 @@
+import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
-from search.losses import batch_hard_triplet, pairwise_distance
+from search.losses import Heads, batch_hard_triplet, pairwise_distance
 
 
 def brute_force(features: torch.Tensor, labels: list[int], margin: float) -> float:
@@ -51,3 +53,31 @@ def test_the_gradient_is_that_of_the_distance():
 def test_people_far_apart_cost_nothing():
     features = torch.tensor([[0.0], [0.1], [9.0], [9.1]])
     assert float(batch_hard_triplet(features, torch.tensor([0, 0, 1, 1]), 0.3)) == 0
+
+
+def test_people_of_two_groups_do_not_compete():
+    groups = [np.array([0, 3]), np.array([1, 2, 4])]
+    generator = torch.Generator().manual_seed(0)
+    logits, labels = torch.randn(6, 5, generator=generator), torch.tensor([3, 1, 4, 0, 2, 2])
+    places = [(0, 1), (1, 0), (1, 2), (0, 0), (1, 1), (1, 1)]
+    expected = torch.stack(
+        [
+            F.cross_entropy(row[groups[group]][None], torch.tensor([place]), label_smoothing=0.1)
+            for row, (group, place) in zip(logits, places, strict=True)
+        ]
+    ).mean()
+    heads = Heads(groups, 5, torch.device("cpu"))
+    torch.testing.assert_close(heads(logits, labels, 0.1), expected)
+    part = torch.tensor([1, 2, 4])  # a slice may lack a group
+    assert torch.isfinite(heads(logits[part], labels[part], 0.1))
+    logits.requires_grad_()
+    (gradient,) = torch.autograd.grad(heads(logits, labels, 0.1), logits)
+    assert not gradient[0, groups[1]].any()
+    assert gradient[0, groups[0]].all()
+
+
+def test_one_group_is_plain_cross_entropy():
+    logits, labels = torch.randn(6, 5), torch.tensor([3, 1, 4, 0, 2, 2])
+    expected = F.cross_entropy(logits, labels, label_smoothing=0.1)
+    for groups in ([], [np.arange(5)]):
+        assert torch.equal(Heads(groups, 5, torch.device("cpu"))(logits, labels, 0.1), expected)

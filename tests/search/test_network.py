@@ -92,7 +92,7 @@ def test_the_triplet_looks_before_the_neck_and_the_classifier_after_it(dim: int)
         pooled = network.backbone(x).mean(dim=(2, 3))
         before = pooled @ network.bottleneck.weight.T if dim else pooled
         after = network.neck(before)
-        features, logits = network(x)
+        features, _, logits = network(x)
         torch.testing.assert_close(features, before)
         torch.testing.assert_close(logits, after @ network.classifier.weight.T)
         torch.testing.assert_close(network.embed(x), after / after.norm(dim=1, keepdim=True))

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from search import optim
-from search.config import Recipe
 from search.optim import follow, learning_rate, optimiser, precision
+from search.recipe import Recipe
 
 
 def test_the_rate_warms_up_from_a_tenth_and_falls_by_half_a_cosine():

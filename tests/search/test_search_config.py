@@ -52,6 +52,18 @@ def test_a_search_needs_nothing_but_a_third_set_of_people(tmp_path: Path):
     assert SearchConfig.from_dict(told.to_dict()) == told
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[recipe]\nheads = 'each'\n", 'set recipe.heads = "one"'),
+        ("[teacher]\nrows = ['x.npz']\n", r"a search has no \[teacher\]"),
+    ],
+)
+def test_what_only_a_retraining_does_is_refused(tmp_path: Path, text: str, message: str):
+    with pytest.raises(InputError, match=message):
+        load(tmp_path, text)
+
+
 def test_a_search_without_a_third_set_of_people_is_refused(tmp_path: Path):
     path = tmp_path / "search.toml"
     path.write_text("[search]\nbalance = 0.5\n")

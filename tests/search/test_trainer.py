@@ -14,6 +14,7 @@ from autoreid_deploy.errors import InputError
 from autoreid_deploy.metrics import evaluate_records, heldout_split
 from autoreid_deploy.records import Record
 from search import checkpoint
+from search.config import Source
 from search.data import Crops
 from search.genotype import load_genotype
 from search.scoring import embed, score
@@ -195,3 +196,35 @@ def test_a_checkpoint_tells_what_it_was_trained_on(make_trainer: Make, tmp_path:
     assert state["data"] == [{"name": "train", "terms": "", "people": 8, "crops": 48}]
     assert state["people"] == 8
     assert state["genotype"]["name"] == "auto_reid_2019"
+
+
+def test_sources_with_shares_and_heads_of_their_own_train_and_go_on(
+    make_trainer: Make, crops: dict[str, Crops], monkeypatch: pytest.MonkeyPatch
+):
+    both = replace(crops["train"], origins=(crops["train"].labels >= 5).astype(np.int64))
+    monkeypatch.setitem(crops, "train", both)
+    shares = (Source(path="train"), Source(path="crowd", share=0.5))
+    monkeypatch.setattr("tests.search.conftest.SMALL", replace(SMALL, train=shares))
+    recipe = {"heads": "each", "across_cameras": True, "steps": 3, "grey": 0.2, "jpeg": 0.3, "hue": 9.0}
+    straight, stopped = make_trainer("straight", **recipe), make_trainer("stopped", **recipe)
+    assert straight.run()
+    assert straight.images_in(0) == 3 * 8
+    order: list[list[int]] = []
+    remember_steps(stopped, order, stop_at=4)
+    assert not stopped.run()
+    for batch in order:
+        assert sum(both.origins[i] for i in batch) == 4
+    resumed = make_trainer("stopped", **recipe)
+    resumed.restore(checkpoint.load(stopped.checkpoint_path))
+    assert resumed.run()
+    assert same(straight.state(), resumed.state())
+
+
+def test_a_checkpoint_from_before_a_setting_came_goes_on(make_trainer: Make):
+    trainer = make_trainer(val=False)
+    trainer.save()
+    state = checkpoint.load(trainer.checkpoint_path)
+    del state["config"]["recipe"]["jpeg"], state["config"]["train"][0]["share"]
+    make_trainer(val=False).restore(state)
+    with pytest.raises(InputError, match="was trained with another recipe"):
+        make_trainer(val=False, jpeg=0.1).restore(state)
