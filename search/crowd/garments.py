@@ -177,7 +177,7 @@ def _garment(tailor: Tailor, body: Body, garment: Garment, surface: Floats) -> t
     leg = np.clip(-at.height, 0, 1) * (0.3 + 1.4 * garment.looseness)
     stand_off = cut.thick + slack * np.where(at.height < 0, 0.4 + leg, fall)
     if garment.kind == "puffer":
-        stand_off = stand_off + 0.012 * np.abs(np.sin(at.up * np.pi / 0.09))
+        stand_off = stand_off + 0.012 * np.abs(np.sin(at.up * np.pi * 12))
     off = np.einsum("vi,vi->v", rest - surface, body.normals)
     off = np.where(np.isin(np.arange(len(off)), tailor.anatomy.skirt), np.minimum(off, 0), off)
     rest = rest + np.maximum(stand_off - off, 0).astype(np.float32)[:, None] * body.normals

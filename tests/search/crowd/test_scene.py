@@ -18,7 +18,7 @@ def shoot(renderer, anatomy, numbers, cameras, settings=None, seed=0):
                 person(SEED, number, settings),
                 cameras,
                 np.random.default_rng([seed, number]),
-                lambda rng: person(SEED + 1, int(rng.integers(20)), settings),
+                lambda rng: person(SEED + 1, 1 + int(rng.integers(20)), settings),
             )
         )
         for number in numbers
