@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from autoreid_deploy.errors import InputError
+from search.recipe import check_limits
 
 _LIMITS: Mapping[str, tuple[float, float]] = {
     "people": (1, 99_999),
@@ -55,10 +56,6 @@ class CrowdConfig:
     backgrounds: str = "own"
 
     def __post_init__(self) -> None:
-        # The readers of configurations come with the network's module, thus with torch. A renderer gets its settings
-        # from another process and never comes here.
-        from search.config import check_limits
-
         check_limits(self, _LIMITS, "crowd")
         for name, known in _CHOICES.items():
             if getattr(self, name) not in known:
@@ -83,6 +80,7 @@ class CrowdConfig:
         Raises:
             InputError: the file is missing, is no TOML, or holds an unknown key, a wrong type or an impossible value.
         """
+        # It comes with the network's module, thus with torch, which those who draw do without.
         from search.config import load_table
 
         return load_table(cls, path)

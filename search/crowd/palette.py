@@ -34,15 +34,15 @@ GROUPS: Mapping[str, tuple[Colour, ...]] = {
 }
 
 TOP: Weights = {
-    "black": 27, "anthracite": 9, "navy": 12, "white": 18, "grey": 10, "blue": 7, "beige": 6, "brown": 2, "khaki": 2,
+    "black": 31, "anthracite": 10, "navy": 15, "white": 19, "grey": 10, "blue": 7, "beige": 6, "brown": 2, "khaki": 2,
     "red": 4, "burgundy": 2, "green": 4, "teal": 1, "pink": 2, "purple": 1, "yellow": 1.5, "orange": 1,
 }  # fmt: skip
 OUTER: Weights = {
-    "black": 37, "anthracite": 14, "navy": 17, "white": 4, "grey": 6, "blue": 3, "beige": 6, "brown": 2.5, "khaki": 4,
+    "black": 43, "anthracite": 15, "navy": 20, "white": 4, "grey": 6, "blue": 3, "beige": 6, "brown": 2.5, "khaki": 4,
     "red": 2.5, "burgundy": 2, "green": 3, "teal": 0.7, "pink": 1, "purple": 0.7, "yellow": 0.8, "orange": 0.7,
 }  # fmt: skip
 LEGS: Weights = {
-    "black": 38, "anthracite": 17, "navy": 14, "grey": 9, "beige": 8, "khaki": 5, "brown": 3, "white": 3, "blue": 2,
+    "black": 48, "anthracite": 18, "navy": 19, "grey": 7, "beige": 8, "khaki": 5, "brown": 3, "white": 3, "blue": 2,
     "burgundy": 1, "green": 1.5,
 }  # fmt: skip
 DENIM: Weights = {"denim": 60, "light denim": 16, "black": 14, "anthracite": 6, "grey": 3, "white": 1}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -55,6 +56,7 @@ def person(seed: int, number: int, settings: CrowdConfig) -> Person:
     return drawn if settings.garments == "all" else _plain(drawn)
 
 
+@lru_cache(maxsize=8 * BLOCK)
 def _drawn(seed: int, number: int, lookalikes: float) -> Person:
     rng = np.random.default_rng([seed, number, 11])
     chance = rng.random()
