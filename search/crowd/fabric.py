@@ -237,7 +237,7 @@ def _blot(cloth: Floats, x: float, y: float, radius: float, colour: Colour) -> N
 
 def _print(rng: np.random.Generator, colours: Sequence[Colour]) -> Floats:
     """Blots, brush strokes or marble in two or three colours."""
-    style, scale = rng.random(), int(rng.choice([4, 6, 9, 14]))
+    style, scale = rng.random(), int(rng.choice([6, 10, 14, 20]))
     field = _clouds(rng, scale)
     if style < 0.35:
         field = 0.5 + 0.5 * np.sin(
@@ -253,7 +253,7 @@ def _print(rng: np.random.Generator, colours: Sequence[Colour]) -> Floats:
 
 def _wax(rng: np.random.Generator, colours: Sequence[Colour]) -> Floats:
     """A large mirrored print, as on African wax cloth, batik or saris."""
-    field = _clouds(rng, int(rng.choice([8, 12])))[: SIZE // 2, : SIZE // 2]
+    field = _clouds(rng, int(rng.choice([10, 14, 18])))[: SIZE // 2, : SIZE // 2]
     field = np.concatenate([field, field[:, ::-1]], 1)
     field = np.concatenate([field, field[::-1]], 0)
     cloth = _mixed(np.clip((field - 0.55) * 14, 0, 1), colours[0], _second(colours))

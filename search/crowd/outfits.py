@@ -26,7 +26,7 @@ _CLOTH: Mapping[str, Weights] = {
         "plain": 46, "tartan": 16, "gingham": 8, "pinstripe": 10, "windowpane": 5, "dots": 2, "floral": 2, "print": 3,
         "denim": 6, "corduroy": 2,
     },
-    "blouse": {"plain": 52, "floral": 17, "dots": 9, "print": 9, "stripes": 6, "pinstripe": 7},
+    "blouse": {"plain": 57, "floral": 14, "dots": 8, "print": 6, "stripes": 7, "pinstripe": 8},
     "sweater": {"knit": 40, "plain": 20, "melange": 16, "stripes": 9, "breton": 6, "picture": 3, "yoke": 5, "print": 1},
     "hoodie": {"plain": 33, "lettering": 20, "logo": 15, "melange": 15, "picture": 10, "yoke": 5, "camouflage": 2},
     "jacket": {
@@ -37,10 +37,9 @@ _CLOTH: Mapping[str, Weights] = {
     "vest": {"quilted": 60, "knit": 22, "plain": 18},
     "coat": {"plain": 62, "melange": 19, "tartan": 6, "windowpane": 5, "leather": 2, "quilted": 6},
     "raincoat": {"plain": 82, "yoke": 10, "dots": 5, "camouflage": 3},
-    "dress": {
-        "plain": 40, "floral": 23, "dots": 8, "print": 9, "stripes": 6, "knit": 6, "gingham": 4, "denim": 4,
+    "dress": {"plain": 54, "floral": 14, "dots": 6, "print": 4, "stripes": 6, "knit": 7, "gingham": 4, "denim": 5,
     },
-    "skirt": {"plain": 60, "denim": 13, "tartan": 7, "floral": 8, "print": 4, "dots": 4, "leather": 4},
+    "skirt": {"plain": 66, "denim": 13, "tartan": 6, "floral": 6, "print": 2, "dots": 3, "leather": 4},
     "trousers": {
         "plain": 76, "pinstripe": 4, "corduroy": 6, "melange": 7, "windowpane": 2, "camouflage": 2, "print": 2,
     },
@@ -82,7 +81,7 @@ _OPEN: Weights = {
     "hoodie": 0.55,
 }
 _LOOSE: Mapping[str, tuple[float, float]] = {
-    "leggings": (0.1, 0.06), "jeans": (0.38, 0.2), "trousers": (0.5, 0.2), "shorts": (0.55, 0.2),
+    "leggings": (0.1, 0.06), "jeans": (0.26, 0.18), "trousers": (0.36, 0.2), "shorts": (0.45, 0.2),
     "blazer": (0.35, 0.15), "hoodie": (0.6, 0.18),
 }  # fmt: skip
 _CAMOUFLAGE: tuple[tuple[Colour, ...], ...] = (
@@ -187,8 +186,9 @@ def _sleeve(rng: np.random.Generator, kind: str, woman: bool) -> float:
 
 
 def _casual(rng: np.random.Generator, who: Look, season: str) -> tuple[Garment, ...]:
-    young = who.age < 13
-    vivid = _VIVID if young else 1.0
+    bright = 0.5 if who.age < 13 else {"summer": 0.5, "mild": 0.2, "winter": 0.12}[season]
+    vivid = rng.uniform(1.3, 2.2) if rng.random() < bright else 1.0
+    upper = palette.SUMMER if season == "summer" else palette.TOP
     kind = pick(rng, _LEGS[season, who.woman])
     if who.age > 62 and kind in ("shorts", "leggings") and rng.random() < 0.75:
         kind = "trousers"
@@ -204,7 +204,7 @@ def _casual(rng: np.random.Generator, who: Look, season: str) -> tuple[Garment, 
             worn.append(_stockings(rng))
         worn.append(legs)
         top = pick(rng, _TOPS[season, who.woman])
-        worn.append(sewn(rng, top, colour(rng, palette.TOP, vivid), woman=who.woman, vivid=vivid))
+        worn.append(sewn(rng, top, colour(rng, upper, vivid), woman=who.woman, vivid=vivid))
         if season == "summer" and top == "shirt" and rng.random() < 0.5:
             worn[-1] = replace(worn[-1], sleeve=0.3)
     return (*worn, *_over(rng, who, season, worn[-1], vivid))
@@ -357,7 +357,7 @@ def _traditional(rng: np.random.Generator, who: Look, season: str) -> tuple[Garm
             shade = colour(rng, {"black": 62, "navy": 14, "grey": 10, "brown": 6, "beige": 8})
             return legs, replace(sewn(rng, "dress", shade, "plain"), length=0.97, looseness=wide, sleeve=1.0)
         shade = colour(rng, palette.SKIRT, _VIVID)
-        cloth = pick(rng, {"wax": 40, "floral": 30, "print": 15, "plain": 15})
+        cloth = pick(rng, {"wax": 26, "floral": 30, "print": 10, "plain": 34})
         length = _share(rng, 0.35, 0.08) if style == "tunic" else _share(rng, 0.9, 0.06)
         dress = replace(
             sewn(rng, "dress", shade, cloth, vivid=_VIVID),
