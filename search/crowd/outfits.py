@@ -301,7 +301,7 @@ def _school(rng: np.random.Generator, who: Look, season: str) -> tuple[Garment, 
 
 
 def _service(rng: np.random.Generator, who: Look, season: str) -> tuple[Garment, ...]:
-    job = pick(rng, {"site": 38, "guard": 22, "courier": 24, "ward": 16})
+    job = pick(rng, {"site": 28, "guard": 28, "courier": 24, "ward": 20})
     warm = season == "winter"
     if job == "ward":
         shade = colour(rng, {"teal": 30, "blue": 34, "white": 26, "navy": 10})

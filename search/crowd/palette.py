@@ -49,7 +49,7 @@ LEGS: Weights = {
     "black": 48, "anthracite": 18, "navy": 19, "grey": 7, "beige": 8, "khaki": 5, "brown": 3, "white": 3, "blue": 2,
     "burgundy": 1, "green": 1.5,
 }  # fmt: skip
-DENIM: Weights = {"denim": 60, "light denim": 16, "black": 14, "anthracite": 6, "grey": 3, "white": 1}
+DENIM: Weights = {"denim": 58, "light denim": 15, "black": 24, "anthracite": 6, "grey": 3, "white": 1}
 SKIRT: Weights = {
     "black": 32, "navy": 14, "anthracite": 8, "white": 10, "grey": 7, "beige": 8, "brown": 3, "blue": 5, "red": 4,
     "burgundy": 4, "green": 4, "teal": 1.5, "pink": 4, "purple": 2, "yellow": 2, "orange": 1.5,
