@@ -23,6 +23,7 @@ _FRAMES = ((1920, 1080), (1280, 720), (1280, 960), (704, 576), (640, 480))
 _TOP, _ASIDE = 2.0, 0.45  # metres around somebody that must be in the frame
 _SPOTS = 300
 _FEWEST = 60
+_CANDIDATES = 1000
 _TRIES = 60
 
 
@@ -150,7 +151,7 @@ def _hung(rng: np.random.Generator, indoor: bool) -> tuple[float, float, float]:
     """Height, elevation and distance to what is in the middle of the picture: metres, degrees, metres."""
     highest = 4.2 if indoor else 8.0
     while True:
-        elevation = LOWEST + (STEEPEST - LOWEST) * rng.beta(1.1, 1.9)
+        elevation = LOWEST + (STEEPEST - LOWEST) * rng.beta(0.9, 2.2)
         distance = np.exp(rng.uniform(np.log(4.0), np.log(12.0 if indoor else 22.0)))
         height = TALL / 2 + distance * np.tan(np.radians(elevation))
         if 1.5 <= height <= highest:
@@ -172,19 +173,19 @@ def _cleared(place: Plan, rng: np.random.Generator, geometry: _Geometry) -> tupl
     inside = ((pixels > 4) & (pixels < np.array([across, down]) - 4)).all(axis=(1, 2))
     size = focal * TALL / np.maximum(np.linalg.norm(floor - eye, axis=1), 0.1)
     floor = floor[inside & (size > SMALLEST) & (size < LARGEST)]
+    floor = floor[np.abs(place.own(floor)[:, 1]) <= place.half][:_CANDIDATES]
     # What is taken away first may have stood where people can stand now.
-    band = floor[place.walkable(floor, 0.0)][:200]
+    band = floor[:200]
     if len(band) < _FEWEST:
         return place, np.empty((0, 2))
     gone = {i for i, thing in enumerate(place.things) if thing.solid and _in_the_way(thing, eye, band)}
     place = place.without(gone)
     floor = floor[place.walkable(floor)]
-    seen = np.ones(len(floor), np.bool_)
     for thing in place.things:
         if thing.solid:
             for level in (0.45, 1.2, 1.65):
-                seen &= ~hides(thing, eye, floor + np.array([0, 0, level]))
-    return place, floor[seen][:_SPOTS, :2]
+                floor = floor[~hides(thing, eye, floor + np.array([0, 0, level]))]
+    return place, floor[:_SPOTS, :2]
 
 
 def _in_the_way(thing: Thing, eye: Floats, floor: Floats) -> bool:

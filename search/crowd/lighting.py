@@ -98,7 +98,7 @@ class Lighting:
             sun,
             _times(direct, strength * haze),
             _times((0.33, 0.37, 0.44), strength),
-            _times((0.24, 0.22, 0.19), strength),
+            _times((0.17, 0.155, 0.135), strength),
             shadow=float(0.6 * haze),
             softness=0.006,
         )
@@ -108,7 +108,7 @@ class Lighting:
             self._sunwards(hour, 40.0),
             _times((0.16, 0.16, 0.16), strength),
             _times((0.52, 0.57, 0.64), strength),
-            _times((0.26, 0.25, 0.23), strength),
+            _times((0.16, 0.155, 0.145), strength),
             shadow=0.22,
             softness=0.03,
         )
@@ -118,7 +118,7 @@ class Lighting:
             self._sunwards(hour, 55.0),
             _times((0.2, 0.2, 0.2), strength),
             _times((0.63, 0.65, 0.67), strength),
-            _times((0.25, 0.24, 0.23), strength),
+            _times((0.16, 0.155, 0.15), strength),
             shadow=float(rng.uniform(0.15, 0.3)),
             softness=0.04,
         )
@@ -128,7 +128,7 @@ class Lighting:
             _toward(self.south + 1.6, 20.0),
             _times((0.14, 0.1, 0.07), strength),
             _times((0.26, 0.29, 0.37), strength),
-            _times((0.11, 0.11, 0.12), strength),
+            _times((0.075, 0.075, 0.08), strength),
             shadow=0.2,
             softness=0.03,
         )
@@ -154,7 +154,7 @@ class Lighting:
             ),
             _times(self.lamp, 0.75 * direct * strength),
             _times(self.lamp, 0.75 * spread * strength),
-            _times(self.lamp, 0.3 * strength),
+            _times(self.lamp, 0.2 * strength),
             shadow=0.2 + 0.4 * direct,
             softness=0.025,
         )
@@ -164,7 +164,7 @@ class Lighting:
             _toward(self.south + rng.normal(0, 0.2), 25.0),
             _times((0.5, 0.52, 0.56), strength * rng.uniform(0.4, 1.2)),
             _times(self.lamp, 0.32 * strength),
-            _times(self.lamp, 0.2 * strength),
+            _times(self.lamp, 0.14 * strength),
             shadow=0.35,
             softness=0.03,
         )

@@ -17,6 +17,7 @@ Floats = NDArray[np.float32]
 
 _STEPS = 1024  # of the table that stands in for a power a pixel
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+_MIDDLE = 0.19  # what automatic exposure makes the mean of linear light, if it follows all the way
 _FINEST = 1.5  # a crop is developed at no more than this many times the height asked for
 
 
@@ -34,7 +35,7 @@ class Sensor:
         contrast: slope around the middle, 1 as it is.
         lift: grey that haze and glare add, [0, 0.15].
         blur: radius of the lens's blur, pixels of the frame.
-        sharpening: strength of the halo that the camera draws around edges, [0, 2].
+        sharpening: strength of the halo that the camera draws around edges, [0, 2.2].
         noise: of the darkest pixels, as a share of white.
         motion: mean length of motion blur for somebody 128 pixels tall, pixels.
         interlaced: share of pictures whose even and odd lines are from two moments.
@@ -69,13 +70,13 @@ class Sensor:
             red=float(np.exp(warmth - tint)),
             blue=float(np.exp(-warmth - tint)),
             mixing=float(rng.uniform(0, 0.12)),
-            saturation=float(np.clip(rng.normal(0.8, 0.2), 0.3, 1.25)),
+            saturation=float(np.clip(rng.normal(0.85, 0.2), 0.3, 1.3)),
             gamma=float(np.exp(rng.normal(0.0, 0.15))),
-            contrast=float(np.clip(rng.normal(0.98, 0.13), 0.65, 1.3)),
+            contrast=float(np.clip(rng.normal(1.12, 0.15), 0.7, 1.5)),
             lift=float(np.clip(rng.exponential(0.025), 0, 0.12)),
-            blur=float(rng.uniform(0.35, 1.1)),
-            sharpening=float(np.clip(rng.normal(0.7, 0.45), 0, 1.8)),
-            noise=float(np.clip(rng.lognormal(-4.7, 0.6), 0.002, 0.04)),
+            blur=float(rng.uniform(0.3, 0.9)),
+            sharpening=float(np.clip(rng.normal(1.1, 0.6), 0, 2.2)),
+            noise=float(np.clip(rng.lognormal(-5.2, 0.5), 0.002, 0.02)),
             motion=float(rng.choice([0.4, 1.0, 1.8, 3.0], p=[0.3, 0.35, 0.25, 0.1])),
             interlaced=float(rng.choice([0.0, 0.9], p=[0.85, 0.15])),
             codec=int(rng.integers(40, 90)),
@@ -109,7 +110,7 @@ def develop(
     seen = _smeared(seen, sensor, rng, scale)
     gain = _gain(seen, sensor, rng)
     image = _toned(seen, sensor, gain, rng)
-    image = _grainy(image, sensor, float(np.clip(gain[1], 0.7, 4.0)), rng)
+    image = _grainy(image, sensor, float(np.clip(gain[1], 0.7, 3.0)), rng)
     if sensor.sharpening > 0:
         image += sensor.sharpening * (image - cv2.GaussianBlur(image, (0, 0), 1.2))
     coded = np.clip(image, 0, 255).astype(np.uint8)
@@ -136,7 +137,7 @@ def _smeared(seen: Floats, sensor: Sensor, rng: np.random.Generator, scale: floa
     if length > 0.75:
         seen = cv2.filter2D(seen, -1, _streak(length, rng.normal(0, 0.35)), borderType=cv2.BORDER_REPLICATE)
     if rng.random() < sensor.interlaced:
-        shift = float(np.clip(rng.normal(0, 1.2 * sensor.motion), -4, 4)) * seen.shape[0] / 128
+        shift = float(np.clip(rng.normal(0, sensor.motion), -3, 3)) * seen.shape[0] / 128
         moved = cv2.warpAffine(
             seen, np.array([[1, 0, shift], [0, 1, 0]]), seen.shape[1::-1], borderMode=cv2.BORDER_REPLICATE
         )
@@ -159,10 +160,10 @@ def _streak(length: float, angle: float) -> Floats:
 
 def _gain(seen: Floats, sensor: Sensor, rng: np.random.Generator) -> Floats:
     """(3,) factors of red, green and blue: the camera's own, the moment's drift, and an automatic exposure that follows
-    the light half of the way.
+    the light part of the way.
     """
     level = max(float(seen.mean()), 1e-3)
-    follow = float(np.clip((0.16 / level) ** 0.4, 0.6, 3.0))
+    follow = float(np.clip((_MIDDLE / level) ** 0.6, 0.6, 4.0))
     drift = sensor.unsteadiness * rng.normal(0, 1, 3) * [0.16, 0.035, 0.035]
     gain = np.array([sensor.red * np.exp(drift[1]), 1.0, sensor.blue * np.exp(drift[2])], np.float32)
     return gain * np.float32(sensor.exposure * follow * np.exp(drift[0]))
