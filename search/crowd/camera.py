@@ -136,7 +136,7 @@ def camera(seed: int, number: int, *, one_sensor: bool = False) -> Camera:
         frame = _FRAMES[int(rng.choice(len(_FRAMES), p=(0.3, 0.3, 0.1, 0.15, 0.15)))]
         slant = np.hypot(distance, height - TALL / 2)
         # Wider than this and a person at the edge would be drawn out of shape.
-        focal = max(frame[1] * rng.uniform(0.16, 0.42) * slant / TALL, 0.8 * frame[1])
+        focal = max(frame[1] * np.exp(rng.uniform(np.log(0.12), np.log(0.42))) * slant / TALL, 0.8 * frame[1])
         roll = float(np.clip(rng.normal(0, 1.2), -4, 4))
         lighting, sensor = Lighting.drawn(rng, indoor=indoor), Sensor.drawn(rng)
         place = plan(kind, rng, (0.0, distance), height)
@@ -167,7 +167,7 @@ def _cleared(place: Plan, rng: np.random.Generator, geometry: _Geometry) -> tupl
     eye = np.array([0.0, 0.0, height])
     clip = _clip(*geometry)
     floor = _on_ground(clip, eye, rng.uniform(-1, 1, (6000, 2)))
-    offsets = [(0, 0, 0), (0, 0, _TOP), (-_ASIDE, 0, 1), (_ASIDE, 0, 1)]
+    offsets = [(0, -_ASIDE, 0), (0, 0, _TOP), (-_ASIDE, 0, 1), (_ASIDE, 0, 1)]
     body = floor[:, None] + np.array(offsets)
     pixels = _project(clip, (across, down), body.reshape(-1, 3)).reshape(-1, 4, 2)
     inside = ((pixels > 4) & (pixels < np.array([across, down]) - 4)).all(axis=(1, 2))
@@ -208,7 +208,7 @@ def _clip(height: float, elevation: float, roll: float, focal: float, frame: tup
     lens[0, 0], lens[1, 1] = 2 * focal / frame[0], 2 * focal / frame[1]
     lens[2, 2], lens[2, 3] = (_FAR + _NEAR) / (_NEAR - _FAR), 2 * _FAR * _NEAR / (_NEAR - _FAR)
     lens[3, 2] = -1
-    return np.asarray(lens @ look)
+    return np.asarray(lens @ look, np.float64)
 
 
 def _project(clip: Floats, frame: tuple[int, int], points: ArrayLike) -> Floats:
@@ -223,4 +223,4 @@ def _on_ground(clip: Floats, eye: Floats, places: Floats) -> Floats:
     ends = np.column_stack([places, np.ones(len(places)), np.ones(len(places))]) @ back.T
     ways = ends[:, :3] / ends[:, 3:] - eye
     ways = ways[ways[:, 2] < -1e-6]
-    return eye - ways * (eye[2] / ways[:, 2:])
+    return np.asarray(eye - ways * (eye[2] / ways[:, 2:]), np.float64)

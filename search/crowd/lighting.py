@@ -61,7 +61,7 @@ class Lighting:
         """The light of some place."""
         usual = _USUAL[indoor]
         warm = rng.choice(
-            [0.0, 0.15, 0.35, 0.8], p=[0.35, 0.35, 0.2, 0.1] if indoor else [0.3, 0.2, 0.2, 0.3]
+            [0.0, 0.15, 0.35, 0.65], p=[0.35, 0.4, 0.2, 0.05] if indoor else [0.3, 0.2, 0.2, 0.3]
         )
         green = rng.uniform(0, 0.06)
         lamp = (1 - 0.35 * green - 0.1 * (warm == 0), 1 - 0.4 * warm**1.2, 1.0 - 0.75 * warm - green)

@@ -1,7 +1,7 @@
 """Where cameras hang: kinds of place as plans, i.e. what stands where, before anything is drawn.
 
-A place is a band of ground that people walk along, between two sides. Its own coordinates are (s, t) metres: s along the
-band, t across it, away from the camera; (0, 0) is where the camera's axis meets the ground.
+A place is a band of ground that people walk along, between two sides. Its own coordinates are (s, t) metres: s along
+the band, t across it, away from the camera; (0, 0) is where the camera's axis meets the ground.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 Points = NDArray[np.float64]
 Span = tuple[float, float]
 
+CROWN = 3.6  # metres across a tree's leaves
 _LENGTH = 26.0  # of a place, to either side; further on nobody is tall enough to be cut out
 
 
@@ -47,6 +48,14 @@ class Thing:
         away = np.asarray(points, np.float64)[:, :2] - (self.x, self.y)
         c, s = np.cos(self.heading), np.sin(self.heading)
         return away @ np.array([[c, -s], [s, c]])
+
+    @property
+    def hulls(self) -> tuple[tuple[float, float, float, float], ...]:
+        """Boxes around its parts: (width, depth, lowest, highest) metres, over its middle."""
+        width, depth, height = self.size
+        if self.kind == "tree":
+            return (width, depth, 0.0, 2.4), (CROWN, CROWN, 1.9, height)
+        return ((width, depth, 0.0, height),)
 
 
 @dataclass(frozen=True)
@@ -116,15 +125,17 @@ class Plan:
 
 
 def hides(thing: Thing, eye: ArrayLike, points: ArrayLike) -> NDArray[np.bool_]:
-    """(N,) whether a thing, taken as its bounding box, stands between an eye and each of (N, 3) points."""
+    """(N,) whether a thing, taken as its hulls, stands between an eye and each of (N, 3) points."""
     start = np.append(thing.local(np.asarray(eye)[None, :2])[0], np.asarray(eye)[2])
     ends = np.column_stack([thing.local(points), np.asarray(points)[:, 2]])
     way = np.where(np.abs(ends - start) < 1e-9, 1e-9, ends - start)
-    width, depth, height = thing.size
-    low, high = np.array([-width / 2, -depth / 2, 0.0]), np.array([width / 2, depth / 2, height])
-    a, b = (low - start) / way, (high - start) / way
-    enter, leave = np.minimum(a, b).max(axis=1), np.maximum(a, b).min(axis=1)
-    return np.asarray((enter < leave) & (leave > 0) & (enter < 1), np.bool_)
+    hidden = np.zeros(len(ends), np.bool_)
+    for width, depth, lowest, highest in thing.hulls:
+        low, high = np.array([-width / 2, -depth / 2, lowest]), np.array([width / 2, depth / 2, highest])
+        a, b = (low - start) / way, (high - start) / way
+        enter, leave = np.minimum(a, b).max(axis=1), np.maximum(a, b).min(axis=1)
+        hidden |= (enter < leave) & (leave > 0) & (enter < 1)
+    return hidden
 
 
 class Layout:

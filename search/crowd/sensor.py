@@ -32,7 +32,7 @@ class Sensor:
         mixing: share of each colour channel that leaks into the others, [0, 0.3].
         saturation: 0 grey, 1 as it is.
         gamma: exponent on top of sRGB's; above 1 darkens the middle.
-        contrast: slope around the middle, 1 as it is.
+        contrast: slope in the middle, 1 as it is.
         lift: grey that haze and glare add, [0, 0.15].
         blur: radius of the lens's blur, pixels of the frame.
         sharpening: strength of the halo that the camera draws around edges, [0, 2.2].
@@ -70,10 +70,10 @@ class Sensor:
             red=float(np.exp(warmth - tint)),
             blue=float(np.exp(-warmth - tint)),
             mixing=float(rng.uniform(0, 0.12)),
-            saturation=float(np.clip(rng.normal(0.85, 0.2), 0.3, 1.3)),
+            saturation=float(np.clip(rng.normal(0.78, 0.18), 0.3, 1.25)),
             gamma=float(np.exp(rng.normal(0.0, 0.15))),
             contrast=float(np.clip(rng.normal(1.12, 0.15), 0.7, 1.5)),
-            lift=float(np.clip(rng.exponential(0.025), 0, 0.12)),
+            lift=float(np.clip(0.015 + rng.exponential(0.03), 0, 0.14)),
             blur=float(rng.uniform(0.3, 0.9)),
             sharpening=float(np.clip(rng.normal(1.1, 0.6), 0, 2.2)),
             noise=float(np.clip(rng.lognormal(-5.2, 0.5), 0.002, 0.02)),
@@ -104,7 +104,7 @@ def develop(
     sensor = camera.sensor
     rows = int(np.clip(min(box_height, _FINEST * height), 16, pixels.shape[0]))
     columns = max(round(rows * width / height), 8)
-    seen = cv2.resize(pixels, (columns, rows), interpolation=cv2.INTER_AREA)
+    seen = np.asarray(cv2.resize(pixels, (columns, rows), interpolation=cv2.INTER_AREA), np.float32)
     # Later stages move in units of these pixels; the frame's own are smaller where the crop was capped.
     scale = rows / max(box_height, 1.0)
     seen = _smeared(seen, sensor, rng, scale)
@@ -135,7 +135,8 @@ def _smeared(seen: Floats, sensor: Sensor, rng: np.random.Generator, scale: floa
     """Motion between the opening and closing of the shutter, two fields of one picture, and the lens's blur."""
     length = rng.exponential(sensor.motion) * seen.shape[0] / 128
     if length > 0.75:
-        seen = cv2.filter2D(seen, -1, _streak(length, rng.normal(0, 0.35)), borderType=cv2.BORDER_REPLICATE)
+        streak = _streak(length, rng.normal(0, 0.35))
+        seen = np.asarray(cv2.filter2D(seen, -1, streak, borderType=cv2.BORDER_REPLICATE), np.float32)
     if rng.random() < sensor.interlaced:
         shift = float(np.clip(rng.normal(0, sensor.motion), -3, 3)) * seen.shape[0] / 128
         moved = cv2.warpAffine(
@@ -146,7 +147,7 @@ def _smeared(seen: Floats, sensor: Sensor, rng: np.random.Generator, scale: floa
     radius = sensor.blur * scale * rng.uniform(0.85, 1.4)
     # Once in a while the camera is out of focus or somebody is past its depth.
     radius += rng.exponential(0.6) * seen.shape[0] / 128 * (rng.random() < 0.15)
-    return cv2.GaussianBlur(seen, (0, 0), radius) if radius > 0.3 else seen
+    return np.asarray(cv2.GaussianBlur(seen, (0, 0), radius), np.float32) if radius > 0.3 else seen
 
 
 def _streak(length: float, angle: float) -> Floats:
@@ -155,7 +156,7 @@ def _streak(length: float, angle: float) -> Floats:
     y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     along, across = np.cos(angle) * x + np.sin(angle) * y, np.cos(angle) * y - np.sin(angle) * x
     kernel = np.clip(1 - np.abs(across), 0, 1) * np.clip(length / 2 + 0.5 - np.abs(along), 0, 1)
-    return (kernel / kernel.sum()).astype(np.float32)
+    return np.asarray(kernel / kernel.sum(), np.float32)
 
 
 def _gain(seen: Floats, sensor: Sensor, rng: np.random.Generator) -> Floats:
@@ -190,7 +191,12 @@ def _curve(sensor: Sensor) -> Floats:
         linear <= 0.0031308, 12.92 * linear, 1.055 * np.maximum(linear, 1e-9) ** (1 / 2.4) - 0.055
     )
     value = value**sensor.gamma
-    value = 0.45 + sensor.contrast * (value - 0.45)
+    if sensor.contrast > 1:
+        # An S that keeps black and white where they are: v^c / (v^c + (1 - v)^c).
+        steep = value**sensor.contrast
+        value = steep / (steep + np.maximum(1 - value, 0) ** sensor.contrast)
+    else:
+        value = 0.45 + sensor.contrast * (value - 0.45)
     return np.asarray(255 * (sensor.lift + (1 - sensor.lift) * np.clip(value, 0, 1)), np.float32)
 
 
@@ -202,11 +208,12 @@ def _grainy(image: Floats, sensor: Sensor, gain: float, rng: np.random.Generator
     blotches = rng.standard_normal(((rows + 2) // 3, (columns + 2) // 3, 3), np.float32)
     spread = cv2.resize(blotches, (columns, rows), interpolation=cv2.INTER_LINEAR)
     fade = 1.25 - image.mean(axis=2, keepdims=True) / 255
-    return image + strength * fade * (grain + 0.5 * spread)
+    return np.asarray(image + strength * fade * (grain + 0.5 * spread), np.float32)
 
 
 def _coded(image: Image, quality: int) -> Image:
     """Through the camera's own compression and back."""
     coding = [cv2.IMWRITE_JPEG_QUALITY, int(np.clip(quality, 10, 98))]
     stream = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), coding)[1]
-    return np.asarray(cv2.cvtColor(cv2.imdecode(stream, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB), np.uint8)
+    decoded = np.asarray(cv2.imdecode(stream, cv2.IMREAD_COLOR), np.uint8)
+    return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), np.uint8)

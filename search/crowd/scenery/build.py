@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,7 +14,9 @@ from search.crowd.places import Strip, Thing
 from search.crowd.render import Renderer
 from search.crowd.scenery.stage import Stage
 from search.crowd.scenery.things import build
+from search.crowd.sensor import develop
 
+Image = NDArray[np.uint8]
 _MARGIN = 0.25  # of the frame's half size, kept around it: boxes reach beyond the frame a little
 _SMALLEST = 14.0  # pixels of the frame that a thing must be tall to be drawn
 _WIDE = 60.0  # metres of ground to either side
@@ -40,31 +45,43 @@ def scenery(camera: Camera) -> tuple[list[Piece], list[Piece]]:
 
 
 def frame(
-    renderer: Renderer, camera: Camera, rng: np.random.Generator, height: int = 540
-) -> NDArray[np.float32]:
-    """A whole frame of a camera, nobody in it, for looking at.
+    renderer: Renderer,
+    camera: Camera,
+    rng: np.random.Generator,
+    height: int = 540,
+    people: Sequence[Piece] = (),
+) -> Image:
+    """A whole frame of a camera, for looking at. The renderer keeps the scenery for good.
 
-    The renderer keeps the scenery for good.
+    Args:
+        renderer: who draws.
+        camera: whose frame.
+        rng: where the moment comes from.
+        height: of the picture, pixels.
+        people: whoever is there, posed, in world coordinates.
 
     Returns:
-        (height, width, 3) float32, linear RGB; `sensor.develop` makes a picture of it.
+        (height, width, 3) uint8, sRGB.
     """
     ground, rest = (renderer.upload(pieces) for pieces in scenery(camera))
-    picture = renderer.picture(camera.whole(height), camera.light(rng)[0], [], [], ground, rest)
-    return picture.pixels
+    view = camera.whole(height)
+    picture = renderer.picture(view, camera.light(rng)[0], people, [], ground, rest)
+    # Nobody fills a frame: what moves does so by less of its height than in a crop.
+    calm = replace(camera, sensor=replace(camera.sensor, motion=0.25 * camera.sensor.motion))
+    return develop(picture.pixels, calm, rng, height, view.width, camera.frame[1])
 
 
 def _matters(thing: Thing, camera: Camera) -> bool:
     """Whether a thing is in the frame, as far as its bounding box tells, and large enough to be seen."""
-    half = np.array(thing.size) / 2
-    if thing.kind in ("tree", "car"):  # crowns are wider than trunks
-        half = half + (2.5, 2.5, 0)
+    width, depth, height = thing.size
+    across = max(*(hull[0] for hull in thing.hulls), width)
+    half = np.array([across, max(across if thing.kind == "tree" else depth, 0.4), height]) / 2
     signs = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (0, 2)])
     ends = signs * half
     c, s = np.cos(thing.heading), np.sin(thing.heading)
     ends = np.column_stack([c * ends[:, 0] - s * ends[:, 1], s * ends[:, 0] + c * ends[:, 1], ends[:, 2]])
     clip = camera.clip()
-    seen = (ends + (thing.x, thing.y, 0)) @ clip[:, :3].T + clip[:, 3]
+    seen = (ends + np.array([thing.x, thing.y, 0])) @ clip[:, :3].T + clip[:, 3]
     if _outside(seen, 0.0).all(axis=1).any():
         return False
     away = np.hypot(thing.x, thing.y)

@@ -7,8 +7,8 @@ from numpy.typing import ArrayLike
 
 from search.crowd.mesh import Mesh, ball, box, quad, tube
 from search.crowd.places import Thing
-from search.crowd.scenery.stage import Bytes, Stage
-from search.crowd.scenery.textures import one_of
+from search.crowd.scenery.stage import Stage
+from search.crowd.scenery.textures import Bytes, one_of
 
 METALS: tuple[Bytes, ...] = (
     (74, 78, 80), (128, 132, 134), (52, 54, 56), (60, 78, 70), (160, 162, 160), (96, 88, 76),
@@ -20,8 +20,8 @@ PAINTS: tuple[Bytes, ...] = (
     (190, 188, 176), (66, 82, 74), (222, 222, 220), (124, 108, 88),
 )  # fmt: skip
 GAY: tuple[Bytes, ...] = (
-    (176, 52, 44), (40, 92, 150), (220, 180, 60), (60, 120, 84), (226, 224, 218), (200, 110, 50), (96, 70, 120),
-    (44, 46, 52), (140, 144, 148),
+    (150, 58, 50), (52, 84, 126), (188, 160, 84), (70, 106, 84), (206, 204, 198), (172, 106, 66), (88, 74, 104),
+    (54, 56, 62), (132, 136, 140),
 )  # fmt: skip
 
 
@@ -63,11 +63,23 @@ class Hand:
         x, y, z = np.asarray(low, np.float64)
         self.paint(box(size, (x, y, z + np.asarray(size)[2] / 2)), colour, gloss, glow)
 
+    def flat(self, corners: ArrayLike, faces: ArrayLike, colour: Bytes, gloss: float = 0.0) -> None:
+        """Triangles of one colour over (N, 3) corners."""
+        points = np.asarray(corners, np.float32)
+        empty = np.zeros((len(points), 2), np.float32)
+        self.paint(Mesh(points, np.asarray(faces, np.int32), empty), colour, gloss)
+
     def pole(
         self, radius: float, top: float, colour: Bytes, at: tuple[float, float] = (0, 0), low: float = 0
     ) -> None:
         """A round pole."""
         self.paint(tube([[*at, low], [*at, top]], radius, 6), colour, 0.1)
+
+    def ring(
+        self, low: float, high: float, radii: ArrayLike, colour: Bytes, sides: int = 8, gloss: float = 0
+    ) -> None:
+        """A round, hollow solid between two heights, as wide below and above as its two radii say."""
+        self.paint(tube(np.array([[0.0, 0.0, low], [0.0, 0.0, high]]), radii, sides), colour, gloss)
 
     def lump(self, radii: ArrayLike, middle: ArrayLike, name: str) -> None:
         """A covered ellipsoid with dents."""
@@ -94,7 +106,11 @@ class Hand:
     ) -> None:
         """An upright covered sheet that faces the front; `step` moves the texture."""
         mesh = quad((left, y, low), (right - left, 0, 0), (0, 0, high - low), (right - left, high - low))
-        self.stage.cover(Mesh(mesh.vertices, mesh.faces, mesh.uv + (step, 0)).moved(self.matrix), name, group)
+        self.stage.cover(
+            Mesh(mesh.vertices, mesh.faces, mesh.uv + np.array([step, 0], np.float32)).moved(self.matrix),
+            name,
+            group,
+        )
 
     def covered(
         self, name: str, size: ArrayLike, low: ArrayLike, group: str = "", floor: float = 1.0

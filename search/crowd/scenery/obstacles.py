@@ -84,7 +84,7 @@ def _low(camera: Camera, spot: tuple[float, float], kind: str, seed: int, rng: n
     """Something that hides legs: as far before them as its height asks for."""
     width, depth, span = (_LOW_IN if camera.plan.indoor else _LOW_OUT)[kind]
     height = float(rng.uniform(*span))
-    hidden = float(rng.uniform(0.3, 0.95))
+    hidden = float(rng.uniform(0.45, 1.05))
     distance = float(np.hypot(*spot))
     # The line from the eye to `hidden` metres above the spot is `height` above the ground at that distance.
     slope = max(camera.height - hidden, 0.05) / distance

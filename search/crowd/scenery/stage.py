@@ -20,7 +20,8 @@ class Stage:
 
     Args:
         rng: picks variants and colours.
-        fixed: it is drawn many times: colours go into one texture. Otherwise each is a piece, without a texture to send.
+        fixed: it is drawn many times, so colours go into one texture; otherwise each is a piece, and there is no
+            texture to send.
 
     Attributes:
         salt: a number of the place's own, for choices that all its things share.
@@ -65,9 +66,8 @@ class Stage:
             self._colours[colour] = cell = len(self._colours) % _PALETTE**2
             self._palette[cell // _PALETTE, cell % _PALETTE] = colour
         row, column = divmod(self._colours[colour], _PALETTE)
-        uv = np.tile(
-            np.float32([[(column + 0.5) / _PALETTE, (row + 0.5) / _PALETTE]]), (len(mesh.vertices), 1)
-        )
+        middle = np.array([column + 0.5, row + 0.5], np.float32) / _PALETTE
+        uv = np.asarray(np.tile(middle, (len(mesh.vertices), 1)), np.float32)
         self._painted.setdefault((gloss, glow, ground), []).append(Mesh(mesh.vertices, mesh.faces, uv))
 
     def lay(self, mesh: Mesh, colour: Bytes) -> None:

@@ -60,7 +60,7 @@ def noise(rng: np.random.Generator, cells: tuple[int, int], octaves: int = 3, si
         small = rng.uniform(-1, 1, (rows, columns)).astype(np.float32)
         # Three copies side by side, so that the middle one joins itself.
         wide = cv2.resize(np.tile(small, (3, 3)), (3 * size, 3 * size), interpolation=cv2.INTER_CUBIC)
-        total += wide[size : 2 * size, size : 2 * size] / 1.7**octave
+        total += np.asarray(wide[size : 2 * size, size : 2 * size], np.float32) / np.float32(1.7**octave)
     return total
 
 
@@ -69,9 +69,9 @@ def toned(values: Floats, colour: Bytes, amount: float) -> Floats:
     return np.asarray(np.array(colour, np.float32) * (1 + amount * values[..., None]), np.float32)
 
 
-def finished(picture: Floats) -> Image:
+def finished(picture: NDArray[np.floating]) -> Image:
     """Bytes of what may have left [0, 255]."""
-    return np.clip(picture, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(picture, 0, 255), np.uint8)
 
 
 def one_of(rng: np.random.Generator, colours: tuple[Bytes, ...]) -> Bytes:
@@ -116,7 +116,7 @@ def _asphalt(rng: np.random.Generator) -> Image:
     picture = _rough(rng, _GREY[:4], (3, 3), 0.13, 10).astype(np.float32)
     if rng.random() < 0.25:  # a crack
         points = np.cumsum(rng.normal([0, 12], [9, 4], (14, 2)), axis=0).astype(np.int32)[:, ::-1]
-        cv2.polylines(picture, [points + (0, 60)], False, (55, 55, 58), 1)
+        cv2.polylines(picture, [points + np.array([0, 60])], False, (55, 55, 58), 1)
     return finished(picture)
 
 
@@ -183,7 +183,7 @@ def _stone(rng: np.random.Generator) -> Image:
 
 
 def _wall_tiles(rng: np.random.Generator) -> Image:
-    colours = _PALE + ((110, 140, 150), (90, 120, 110), (190, 170, 110), (120, 90, 84))
+    colours = (*_PALE, (110, 140, 150), (90, 120, 110), (190, 170, 110), (120, 90, 84))
     return _blocks(
         rng, colours, 10, int(rng.choice([5, 10])), 0.82, shift=float(rng.choice([0, 0.5])), differ=0.04
     )
@@ -259,7 +259,7 @@ def _boards(rng: np.random.Generator) -> Image:
 
 
 def _hedge(rng: np.random.Generator) -> Image:
-    picture = toned(noise(rng, (16, 16), 3), one_of(rng, ((58, 80, 40), (48, 70, 42), (74, 84, 48))), 0.5)
+    picture = toned(noise(rng, (16, 16), 3), one_of(rng, ((58, 80, 40), (48, 70, 42), (74, 84, 48))), 0.38)
     return finished(picture + rng.normal(0, 12, (SIZE, SIZE, 1)))
 
 
@@ -276,7 +276,7 @@ def _bars(rng: np.random.Generator) -> Image:
     step = int(rng.choice([16, 32]))
     alpha[:, np.arange(SIZE) % step < 4] = 255
     alpha[:8] = alpha[-14:-7] = 255
-    return np.dstack([np.broadcast_to(np.uint8(colour), (SIZE, SIZE, 3)), alpha])
+    return np.dstack([np.broadcast_to(np.array(colour, np.uint8), (SIZE, SIZE, 3)), alpha])
 
 
 def _mesh(rng: np.random.Generator) -> Image:
@@ -285,7 +285,10 @@ def _mesh(rng: np.random.Generator) -> Image:
     wire = ((x + y) % 16 < 3) | ((x - y) % 16 < 3)
     colour = one_of(rng, ((130, 134, 134), (64, 84, 70)))
     return np.dstack(
-        [np.broadcast_to(np.uint8(colour), (SIZE, SIZE, 3)), np.where(wire, 255, 0).astype(np.uint8)]
+        [
+            np.broadcast_to(np.array(colour, np.uint8), (SIZE, SIZE, 3)),
+            np.where(wire, 255, 0).astype(np.uint8),
+        ]
     )
 
 
@@ -344,13 +347,13 @@ def _water(rng: np.random.Generator) -> Image:
 
 def _vivid(rng: np.random.Generator) -> Bytes:
     """A colour of packets and posters."""
-    hue = np.uint8([[[rng.integers(180), rng.integers(30, 200), rng.integers(70, 240)]]])
+    hue = np.array([[[rng.integers(180), rng.integers(30, 200), rng.integers(70, 240)]]], np.uint8)
     red, green, blue = cv2.cvtColor(hue, cv2.COLOR_HSV2RGB)[0, 0].tolist()
     return red, green, blue
 
 
 def _grass(rng: np.random.Generator) -> Image:
-    return _rough(rng, _GREEN, (7, 7), 0.26, 11)
+    return _rough(rng, _GREEN, (7, 7), 0.15, 9)
 
 
 def _dirt(rng: np.random.Generator) -> Image:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from search.crowd.mesh import Mesh, ball, grid, quad, tube
-from search.crowd.places import Thing
-from search.crowd.scenery.hand import GAY, METALS, PAINTS, STONES, WOODS, Hand
+from search.crowd.places import CROWN, Thing
+from search.crowd.scenery.hand import GAY, METALS, STONES, WOODS, Hand
 from search.crowd.scenery.stage import Stage
 from search.crowd.scenery.vehicles import car, train
 from search.crowd.scenery.walls import wall
@@ -46,7 +46,7 @@ def _tree(hand: Hand) -> None:
         [[0, 0, 0], [*lean / 2, fork / 2], [*lean, fork + 0.8]], [girth, 0.7 * girth, 0.5 * girth], 6
     )
     hand.paint(trunk, hand.one(WOODS[1:]))
-    wide = hand.rng.uniform(1.2, 2.0)
+    wide = CROWN / 2 * hand.rng.uniform(0.65, 0.95)
     hand.lump((wide, wide, 0.45 * (hand.height - fork)), (*lean, (fork + hand.height) / 2), "leaves")
     for angle in hand.rng.uniform(0, np.pi, 2):
         c, s = 1.2 * wide * np.cos(angle), 1.2 * wide * np.sin(angle)
@@ -69,10 +69,8 @@ def _sign(hand: Hand) -> None:
         [0.33 * np.cos(a), y, middle + 0.33 * np.sin(a)]
         for a in np.linspace(0, 2 * np.pi, 10, endpoint=False)
     ]
-    disc = Mesh(
-        np.float32([[0, y, middle], *ring]), [[0, i, i % 10 + 1] for i in range(1, 11)], np.zeros((11, 2))
-    )
-    hand.paint(disc, hand.one(((170, 40, 40), (40, 70, 140), (216, 190, 60), _WHITE)))
+    colour = hand.one(((170, 40, 40), (40, 70, 140), (216, 190, 60), _WHITE))
+    hand.flat([[0, y, middle], *ring], [[0, i, i % 10 + 1] for i in range(1, 11)], colour)
     if hand.chance(0.4):
         hand.show("sign", -0.3, 0.3, hand.height - 1.1, hand.height - 0.8, y)
 
@@ -94,9 +92,7 @@ def _bollard(hand: Hand) -> None:
     hand.pole(hand.width / 2, hand.height, colour)
     hand.paint(ball((hand.width / 2,) * 3, (0, 0, hand.height), 4, 6), colour)
     if hand.chance(0.5):
-        hand.paint(
-            tube([[0, 0, 0.7 * hand.height], [0, 0, 0.85 * hand.height]], 0.52 * hand.width, 6), _WHITE
-        )
+        hand.ring(0.7 * hand.height, 0.85 * hand.height, 0.52 * hand.width, _WHITE, 6)
 
 
 def _bench(hand: Hand) -> None:
@@ -113,7 +109,7 @@ def _bench(hand: Hand) -> None:
 def _bin(hand: Hand) -> None:
     colour = hand.one((*METALS, (58, 92, 66), (44, 62, 96), (120, 98, 60), (150, 50, 44)))
     if hand.chance(0.5):
-        hand.paint(tube([[0, 0, 0.05], [0, 0, hand.height]], [0.4 * hand.width, hand.width / 2], 8), colour)
+        hand.ring(0.05, hand.height, (0.4 * hand.width, hand.width / 2), colour)
         hand.paint(ball((hand.width / 2, hand.width / 2, 0.1), (0, 0, hand.height), 4, 8), _DARK)
     else:
         hand.box((hand.width, hand.depth, 0.9 * hand.height), (0, 0, 0), colour)
@@ -134,7 +130,7 @@ def _planter(hand: Hand) -> None:
 def _pot(hand: Hand) -> None:
     pot = 0.35 * hand.height
     colour = hand.one((*STONES, (150, 96, 70), _DARK, _WHITE))
-    hand.paint(tube([[0, 0, 0], [0, 0, pot]], [0.35 * hand.width, hand.width / 2], 8), colour, 0.1)
+    hand.ring(0, pot, (0.35 * hand.width, hand.width / 2), colour, gloss=0.1)
     _greens(hand, pot, 1.6)
 
 
@@ -171,7 +167,7 @@ def _pillar(hand: Hand) -> None:
     if hand.stage.salt % 2:
         hand.covered(cover, hand.thing.size, (0, 0, 0), "pillar")
     else:
-        round_one = tube([[0, 0, 0], [0, 0, hand.height]], hand.width / 2, 10)
+        round_one = tube(np.array([[0, 0, 0], [0, 0, hand.height]]), hand.width / 2, 10)
         wide = Mesh(round_one.vertices, round_one.faces, round_one.uv * (3.1 * hand.width, hand.height))
         hand.stage.cover(wide.moved(hand.matrix), cover, "pillar")
     if hand.chance(0.3):
@@ -196,9 +192,8 @@ def _parasol(hand: Hand) -> None:
     hand.pole(0.03, hand.height, METALS[1])
     rings = [(0.01, hand.height), (hand.width / 2, hand.height - 0.5)]
     angle = np.linspace(0, 2 * np.pi, 8, endpoint=False)
-    cone = grid(
-        np.float32([[(r * np.cos(a), r * np.sin(a), z) for a in angle] for r, z in rings]), closed=True
-    )
+    rows = [[(r * np.cos(a), r * np.sin(a), z) for a in angle] for r, z in rings]
+    cone = grid(np.array(rows, np.float32), closed=True)
     hand.paint(cone, hand.one(GAY))
     _table(hand)
 
@@ -256,7 +251,7 @@ def _machine(hand: Hand) -> None:
 def _cone(hand: Hand) -> None:
     hand.box((0.36, 0.36, 0.03), (0, 0, 0), _DARK)
     hand.paint(tube([[0, 0, 0.03], [0, 0, 0.3], [0, 0, hand.height]], [0.14, 0.09, 0.03], 8), (196, 84, 44))
-    hand.paint(tube([[0, 0, 0.28], [0, 0, 0.42]], [0.105, 0.085], 8), _WHITE)
+    hand.ring(0.28, 0.42, (0.105, 0.085), _WHITE)
 
 
 def _barrier(hand: Hand) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from search.crowd.mesh import Mesh, grid, tube
+from search.crowd.mesh import grid, quad, tube
 from search.crowd.scenery.hand import METALS, PAINTS, Hand
 
+Floats = NDArray[np.float64]
+_SQUARE = ((0, 1, 2), (0, 2, 3))
 _GLASS = (44, 52, 58)
 _RUBBER = (26, 26, 28)
 # (along, up) of the outline, shares of length and height: bonnet, windscreen, roof, rear.
@@ -41,31 +44,32 @@ def car(hand: Hand) -> None:
     # Above the waist the sides lean in.
     half = np.where(outline[:, 1] > 0.7, 0.4 * wide, 0.5 * wide)
     colour = hand.one(PAINTS)
+    under = quad((-length / 2, -0.56 * wide, 0.007), (length, 0, 0), (0, 1.12 * wide, 0))
+    hand.stage.lay(under.moved(hand.matrix), (44, 44, 46))
     left, right = (np.stack([along, side * half, up], axis=1) for side in (-1, 1))
     hand.paint(grid(np.stack([left, right]).astype(np.float32)), colour, 0.35)
-    for side in (left, right):
-        fan = [[0, i, i + 1] for i in range(1, len(side) - 1)]
-        hand.paint(Mesh(side.astype(np.float32), fan, np.zeros((len(side), 2))), colour, 0.35)
-        _panes(hand, side, colour)
+    for flank in (left, right):
+        fan = [[0, i, i + 1] for i in range(1, len(flank) - 1)]
+        hand.flat(flank, fan, colour, 0.35)
+        _panes(hand, flank, colour)
     _screens(hand, left, right)
     for x in (-0.31 * length, 0.3 * length):
         for side in (-1, 1):
             y = side * 0.46 * wide
-            across = np.array([-0.11, -0.1, 0.1, 0.11])
-            wheel = tube([[x, y + far, 0.3] for far in across], [0, 0.31, 0.31, 0], 9)
+            across = y + np.array([-0.11, -0.1, 0.1, 0.11])
+            wheel = tube(np.column_stack([np.full(4, x), across, np.full(4, 0.3)]), [0, 0.31, 0.31, 0], 9)
             hand.paint(wheel, _RUBBER)
-            hub = tube(
-                [[x, y, 0.3], [x, y + 0.11 * side, 0.3], [x, y + 0.12 * side, 0.3]], [0.17, 0.17, 0], 7
-            )
+            across = y + side * np.array([0, 0.11, 0.12])
+            hub = tube(np.column_stack([np.full(3, x), across, np.full(3, 0.3)]), [0.17, 0.17, 0], 7)
             hand.paint(hub, METALS[1])
     hand.box((0.96 * length, 0.86 * wide, 0.2), (0, 0, 0.17), _RUBBER)
     for end, lamp in ((-0.5, (226, 224, 210)), (0.5, (150, 34, 30))):
-        for y in (-0.36, 0.36):
-            hand.box((0.06, 0.28, 0.14), (end * length * 0.985, y * wide, 0.42 * high), lamp, 0.2)
+        for beside in (-0.36, 0.36):
+            hand.box((0.06, 0.28, 0.14), (end * length * 0.985, beside * wide, 0.42 * high), lamp, 0.2)
         hand.box((0.05, 0.42, 0.12), (end * length * 0.995, 0, 0.3 * high), (206, 204, 196))
 
 
-def _panes(hand: Hand, side: np.ndarray, colour: tuple[int, int, int]) -> None:
+def _panes(hand: Hand, side: Floats, colour: tuple[int, int, int]) -> None:
     """Side windows: what is above the waist, shrunk, with a post in the middle."""
     base, roof = side[2:6].mean(axis=0), np.sign(side[0, 1]) * 0.012
     front, top_front, top_back, back = side[2], side[3], side[4], side[5]
@@ -75,22 +79,21 @@ def _panes(hand: Hand, side: np.ndarray, colour: tuple[int, int, int]) -> None:
     # Along the leaning side, a finger's width outside.
     share = (ring[:, 2] - front[2]) / max(top_front[2] - front[2], 1e-6)
     ring[:, 1] = front[1] + np.clip(share, 0, 1) * (top_front[1] - front[1]) + 2 * roof
-    hand.paint(Mesh(ring.astype(np.float32), [[0, 1, 2], [0, 2, 3]], np.zeros((4, 2))), _GLASS, 0.5)
+    hand.flat(ring, _SQUARE, _GLASS, 0.5)
     middle = (ring[0, 0] + ring[3, 0]) / 2 + 0.05
     low, high = ring[0, 2], ring[1, 2]
     corners = ((0.0, 0, low), (0.08, 0, low), (0.08, 1, high), (0.0, 1, high))
     post = np.array([[middle + far, ring[i, 1] + roof, z] for far, i, z in corners], np.float32)
-    hand.paint(Mesh(post, [[0, 1, 2], [0, 2, 3]], np.zeros((4, 2))), colour, 0.2)
+    hand.flat(post, _SQUARE, colour, 0.2)
 
 
-def _screens(hand: Hand, left: np.ndarray, right: np.ndarray) -> None:
+def _screens(hand: Hand, left: Floats, right: Floats) -> None:
     """The windscreen and the rear window."""
     for low, high in ((2, 3), (5, 4)):
         ring = np.stack([left[low], right[low], right[high], left[high]])
         middle = ring.mean(axis=0)
         outwards = np.array([np.sign(ring[0, 0] - ring[2, 0]) * 0.03, 0, 0.03])
-        pane = (middle + 0.86 * (ring - middle) + outwards).astype(np.float32)
-        hand.paint(Mesh(pane, [[0, 1, 2], [0, 2, 3]], np.zeros((4, 2))), _GLASS, 0.5)
+        hand.flat(middle + 0.86 * (ring - middle) + outwards, _SQUARE, _GLASS, 0.5)
 
 
 def train(hand: Hand) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from search.crowd.mesh import quad
 from search.crowd.scenery.hand import GAY, METALS, Hand
 
 
@@ -87,8 +88,6 @@ def _shops(hand: Hand) -> None:
 
 
 def _awning(hand: Hand, y: float, top: float) -> None:
-    from search.crowd.mesh import quad
-
     roof = quad((-hand.width / 2, y - 1.3, top - 0.6), (hand.width, 0, 0), (0, 1.3, 0.5))
     hand.paint(roof, hand.one(GAY))
 
