@@ -38,7 +38,8 @@ def crowd(
     """Render the crowd that CONFIG describes: crops with Market names, a CSV of what they show, a contact sheet."""
     from search import monitor
     from search.crowd.config import CrowdConfig
-    from search.crowd.generate import check_folder, finished, generate, prepare
+    from search.crowd.folder import check_folder, finished
+    from search.crowd.generate import generate, prepare
 
     settings = CrowdConfig.load(config)
     settings = replace(settings, people=people or settings.people, crops=crops or settings.crops)

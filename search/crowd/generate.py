@@ -1,19 +1,11 @@
 """A crowd in a folder: people drawn one by one in several processes, each of them there whole or not at all.
 
-    FOLDER/crowd.json          what was asked for; written first
-    FOLDER/crops/00001/        one person: 00001_c17s1_000000_00.jpg and so on, and rows.csv
-    FOLDER/unfinished/         people at whom somebody draws; gone in the end
-    FOLDER/crowd.csv           all rows, in order; written last, as is
-    FOLDER/sheet.jpg           some people to look at
-
 What a person's crops show depends on the seed, the number and the settings alone: not on who was drawn before, on how
 many people there are, or on how many processes draw.
 """
 
 from __future__ import annotations
 
-import csv
-import json
 import multiprocessing
 import os
 import shutil
@@ -25,25 +17,20 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.connection import wait as wait_for
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import cv2
 import numpy as np
 
 from autoreid_deploy.errors import InputError, MissingExtraError, ReidError
 from search.crowd.config import CrowdConfig
-from search.crowd.palette import nearest_group
+from search.crowd.folder import Row, check_folder, finished, gather, home_of, note_down, row_of, write_rows
 from search.crowd.sheet import draw_sheet
 from search.crowd.wardrobe import BLOCK, Person, block, person
-from search.files import replacing
 
 if TYPE_CHECKING:
     from search.crowd.scene import Crop
 
-COLUMNS = (
-    "path", "person", "camera", "time", "pose", "view", "garments", "box", "occlusion", "like",
-)  # fmt: skip
-Row = dict[str, str]
 # One thread a process: the processes share the cores, and sums come out the same whatever the machine.
 _ALONE = {"LP_NUM_THREADS": "0", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
@@ -116,7 +103,7 @@ def generate(
         tick: called with a number of crops that got done.
 
     Returns:
-        A row of `COLUMNS` for each crop.
+        A row of `folder.COLUMNS` for each crop.
 
     Raises:
         InputError: the folder holds a crowd and nobody said to go on with it, or another crowd than this one; or
@@ -127,22 +114,15 @@ def generate(
     unfinished = folder / "unfinished"
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir()
-    with replacing(folder / "crowd.json") as file:
-        file.write_text(json.dumps({"seed": seed, **settings.to_dict()}, indent=1) + "\n", encoding="utf-8")
-
+    note_down(folder, settings, seed)
     done = finished(folder, settings.people)
     todo = [number for number in range(1, settings.people + 1) if number not in done]
     if todo:
         _draw_all(_shares(todo, workers), folder, settings, seed, min(workers, len(todo)), maker, tick)
     unfinished.rmdir()
-    rows = _gather(folder, settings.people)
+    rows = gather(folder, settings.people)
     draw_sheet(folder, rows, folder / "sheet.jpg")
     return rows
-
-
-def finished(folder: Path, people: int) -> set[int]:
-    """Who is done."""
-    return {number for number in range(1, people + 1) if _home(folder, number).is_dir()}
 
 
 def plan(seed: int, number: int, settings: CrowdConfig) -> tuple[list[int], np.random.Generator]:
@@ -156,38 +136,6 @@ def plan(seed: int, number: int, settings: CrowdConfig) -> tuple[list[int], np.r
     met = rng.permutation(there)[: rng.integers(settings.met[0], settings.met[1] + 1)][: settings.crops]
     again = rng.choice(met, settings.crops - len(met))
     return sorted(int(camera) for camera in (*met, *again)), rng
-
-
-def check_folder(folder: Path, settings: CrowdConfig, seed: int, resume: bool) -> None:
-    """Make sure that a folder can take a crowd.
-
-    Raises:
-        InputError: it holds one, and nobody said to go on, or it is another one.
-    """
-    note = folder / "crowd.json"
-    if not note.exists():
-        if (folder / "crops").exists():
-            raise InputError(
-                f"{folder} has crops, but no crowd.json that says of which crowd; choose another folder"
-            )
-        return
-    if not resume:
-        raise InputError(
-            f"{folder} holds a crowd already; add --resume to go on with it, or choose another folder"
-        )
-    try:
-        before: Mapping[str, Any] = dict(json.loads(note.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{note}: cannot be read ({error}); choose another folder") from error
-    now = {"seed": seed, **settings.to_dict()}
-    for key, value in now.items():
-        if key == "people" and before.get(key, 0) <= value:
-            continue  # a crowd can grow: nobody in it changes
-        if before.get(key) != value:
-            raise InputError(
-                f"{folder} holds a crowd with {key} = {before.get(key)}, and now {key} is {value}; "
-                "go on with the same, or choose another folder"
-            )
 
 
 # The other processes.
@@ -289,61 +237,14 @@ def _draw_one(shooter: Shooter, folder: Path, settings: CrowdConfig, seed: int, 
 
     desk = folder / "unfinished" / f"{number:05d}-{os.getpid()}"
     desk.mkdir()
-    home = _home(folder, number)
+    home = home_of(folder, number)
     rows: list[Row] = []
     for i, crop in enumerate(shooter.shoot(who, cameras, rng, neighbour)):
         name = f"{number:05d}_c{crop.camera}s1_{i:06d}_00.jpg"
         (desk / name).write_bytes(crop.image)
-        rows.append(_row(f"crops/{home.name}/{name}", who, crop))
-    _write_rows(desk / "rows.csv", rows)
+        rows.append(row_of(f"crops/{home.name}/{name}", who, crop))
+    write_rows(desk / "rows.csv", rows)
     desk.rename(home)
-
-
-def _row(path: str, who: Person, crop: Crop) -> Row:
-    return {
-        "path": path,
-        "person": f"{who.number:05d}",
-        "camera": str(crop.camera),
-        "time": crop.time,
-        "pose": crop.pose,
-        "view": crop.view,
-        "garments": described(who),
-        "box": " ".join(str(edge) for edge in crop.box),
-        "occlusion": f"{crop.occlusion:.3f}",
-        "like": "" if who.like is None else f"{who.like:05d}",
-    }
-
-
-def described(who: Person) -> str:
-    """A person's clothes and things in words, the clothes from the inside out."""
-    clothes = [
-        f"{nearest_group(g.colours[0])} {'' if g.pattern == 'plain' else g.pattern + ' '}{g.kind}{', open' * g.open}"
-        for g in who.garments
-    ]
-    things = [f"{nearest_group(extra.colours[0])} {extra.kind}" for extra in (who.shoes, *who.extras)]
-    return "; ".join([*clothes, *things])
-
-
-def _gather(folder: Path, people: int) -> list[Row]:
-    """Join the rows of all people."""
-    rows: list[Row] = []
-    for number in range(1, people + 1):
-        with (_home(folder, number) / "rows.csv").open(newline="", encoding="utf-8") as file:
-            rows += csv.DictReader(file)
-    with replacing(folder / "crowd.csv") as path:
-        _write_rows(path, rows)
-    return rows
-
-
-def _write_rows(path: Path, rows: Sequence[Row]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def _home(folder: Path, number: int) -> Path:
-    return folder / "crops" / f"{number:05d}"
 
 
 @contextmanager

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from search.crowd import fabric
+from search.crowd.decals import DECALS
 from search.crowd.traits import Garment
 
 COLOURS = ((60, 70, 100), (220, 215, 205), (140, 50, 50))
@@ -81,7 +82,7 @@ def test_decals_have_holes_and_lie_where_they_should(pattern):
         assert all(back is None for _, back in sides)
 
 
-@pytest.mark.parametrize("pattern", sorted(set(fabric.PATTERNS) - set(fabric._DECALS)))
+@pytest.mark.parametrize("pattern", sorted(set(fabric.PATTERNS) - set(DECALS)))
 def test_other_cloth_has_nothing_printed_on_it(pattern):
     assert fabric.front(cloth(pattern)) is None and fabric.back(cloth(pattern)) is None
 

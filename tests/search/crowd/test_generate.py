@@ -16,7 +16,8 @@ from autoreid_deploy.errors import InputError
 from autoreid_deploy.records import scan
 from search.config import Source
 from search.crowd.config import CrowdConfig
-from search.crowd.generate import COLUMNS, generate, plan
+from search.crowd.folder import COLUMNS
+from search.crowd.generate import generate, plan
 from search.crowd.sheet import choose
 from search.crowd.wardrobe import BLOCK, block, person
 from search.data import list_crops
