@@ -49,7 +49,7 @@ class CrowdConfig:
     met: tuple[int, ...] = (6, 8)
     size: tuple[int, ...] = (128, 64)
     lookalikes: float = 0.35
-    occlusion: float = 0.25
+    occlusion: float = 0.18
     neighbours: float = 0.35
     garments: str = "all"
     sensors: str = "own"
