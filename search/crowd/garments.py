@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from search.crowd import fabric
 from search.crowd.anatomy import NAMES, Anatomy, Floats, Indices
 from search.crowd.body import Body
-from search.crowd.mesh import Material, Mesh, Piece, ball, grid, normals
+from search.crowd.mesh import Material, Mesh, Piece, ball, grid, mesh, normals
 from search.crowd.shell import Lines, Shell, lines, whole
 from search.crowd.wardrobe import Garment
 
@@ -120,7 +121,9 @@ class Tailor:
     def calmed(self, vertices: Floats, rounds: int) -> Floats:
         """Vertices drawn towards the mean of their neighbours, so that cloth spans hollows."""
         for _ in range(rounds):
-            vertices = 0.5 * vertices + sum(vertices[column] for column in self.around) * (0.5 / len(self.around))
+            vertices = 0.5 * vertices + sum(vertices[column] for column in self.around) * (
+                0.5 / len(self.around)
+            )
         return vertices
 
 
@@ -142,7 +145,7 @@ def dress(
     cloth = _skin(tailor, body, skin, covered_arm, covered_leg, bare_feet)
     # The skirt's shell lies close to the tights' one, and has to clear what they carry.
     skirt = np.isin(np.arange(len(body.vertices)), tailor.anatomy.skirt)[:, None]
-    surface = body.vertices + np.where(skirt, np.float32(0.012), np.float32(0)) * body.normals
+    surface = np.asarray(body.vertices + np.where(skirt, 0.012, 0.0) * body.normals, np.float32)
     for garment in _by_layer(garments):
         pieces, surface = _garment(tailor, body, garment, surface)
         cloth += pieces
@@ -152,7 +155,7 @@ def dress(
 def _by_layer(garments: Sequence[Garment]) -> list[Garment]:
     """Garments from the inside out: a thin top is now and then tucked in, below the trousers or the skirt."""
     layers = list(garments)
-    for i, (lower, upper) in enumerate(zip(layers, layers[1:], strict=False)):
+    for i, (lower, upper) in enumerate(pairwise(layers)):
         cut = CUTS[upper.kind]
         if CUTS[lower.kind].waist < 1 and cut.waist > 1 and cut.thick < 0.012 and upper.seed % 3 == 0:
             layers[i : i + 2] = [upper, lower]
@@ -237,7 +240,7 @@ def _decals(tailor: Tailor, body: Body, garment: Garment, rest: Floats) -> list[
         half = max(float(np.abs(x).max()), 1e-3)
         sign = 1.0 if front else -1.0
         uv = np.stack([0.5 + sign * x / (2 * half), (z.max() - z) / max(float(np.ptp(z)), 1e-3)], axis=1)
-        pieces.append(Cloth(piece.vertices, piece.normals, piece.weights, piece.faces, uv.astype(np.float32), piece.material))
+        pieces.append(replace(piece, uv=uv.astype(np.float32)))
     return pieces
 
 
@@ -254,14 +257,17 @@ def _collar(body: Body, kind: str, depth: float, material: Material, is_open: bo
     sheet = grid(np.stack([high, low]).astype(np.float32), closed=not (is_open or kind in ("shirt", "lapel")))
     meshes = [sheet]
     if kind == "hood":
-        meshes.append(ball((radius * 1.5, 0.06, 0.085), neck + [0, radius * 1.05, -0.02], 5, 8))
+        meshes.append(ball((radius * 1.5, 0.06, 0.085), np.add(neck, [0, radius * 1.05, -0.02]), 5, 8))
     if kind == "lapel":
         drop = 0.2
         for sign in (1, -1):
-            top, tip = neck + [sign * radius * 0.9, -radius * 0.8, 0.0], neck + [sign * 0.012, -radius * 1.25, -drop]
-            wide = neck + [sign * 0.085, -radius * 1.25, -drop * 0.45]
-            meshes.append(Mesh(np.array([top, tip, wide]), np.array([[0, 1, 2]]), np.zeros((3, 2))))
-    return [_rigid(mesh, "chest", material) for mesh in meshes]
+            corners = [
+                (0.9 * sign * radius, -0.8 * radius, 0.0),
+                (0.012 * sign, -1.25 * radius, -drop),
+                (0.085 * sign, -1.25 * radius, -0.45 * drop),
+            ]
+            meshes.append(mesh(np.add(neck, corners), [[0, 1, 2]], np.zeros((3, 2))))
+    return [_rigid(part, "chest", material) for part in meshes]
 
 
 def _skin(
@@ -276,12 +282,14 @@ def _skin(
     tall = fit.crown - fit.chin[2]
     u = np.where(front, 0.5 + x / (2.6 * fit.skull[0]), 0.02)
     v = np.where(front, np.clip((fit.crown - z) / tall, 0, 0.99), 0.02)
-    head = Cloth(head.vertices, head.normals, head.weights, head.faces, np.stack([u, v], 1).astype(np.float32), material)
+    head = replace(head, uv=np.stack([u, v], axis=1).astype(np.float32))
     plain = Material(colour=_linear(colour))
     neck = tailor.tights.cut(at.height, 0.8).cut(-at.arm, -0.001)
     bare = [head, _cloth(tailor, body, neck, body.vertices, plain)]
     if arm < 0.95:
-        bare.append(_cloth(tailor, body, tailor.tights.cut(at.arm, max(arm - 0.1, 0.005)), body.vertices, plain))
+        bare.append(
+            _cloth(tailor, body, tailor.tights.cut(at.arm, max(arm - 0.1, 0.005)), body.vertices, plain)
+        )
     if leg > -0.97:
         shell = tailor.tights.cut(-at.height, max(-leg - 0.1, 0.0)).cut(-at.arm, -0.001)
         bare.append(_cloth(tailor, body, shell, body.vertices, plain))
@@ -313,7 +321,9 @@ def _cloth(tailor: Tailor, body: Body, shell: Shell, rest: Floats, material: Mat
     normal = shell.of(body.normals)
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-6)
     uv = np.stack([shell.of(at.across), -shell.of(at.up)], axis=1) / _UNIT
-    return Cloth(shell.of(rest), normal, shell.of(tailor.anatomy.weights), shell.faces, uv.astype(np.float32), material)
+    return Cloth(
+        shell.of(rest), normal, shell.of(tailor.anatomy.weights), shell.faces, uv.astype(np.float32), material
+    )
 
 
 def _rigid(mesh: Mesh, joint: str, material: Material) -> Cloth:

@@ -28,11 +28,13 @@ class Mesh:
     normals: Floats | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "vertices", np.ascontiguousarray(self.vertices, np.float32).reshape(-1, 3))
-        object.__setattr__(self, "faces", np.ascontiguousarray(self.faces, np.int32).reshape(-1, 3))
-        object.__setattr__(self, "uv", np.ascontiguousarray(self.uv, np.float32).reshape(-1, 2))
+        object.__setattr__(self, "vertices", np.ascontiguousarray(self.vertices, np.float32))
+        object.__setattr__(self, "faces", np.ascontiguousarray(self.faces, np.int32))
+        object.__setattr__(self, "uv", np.ascontiguousarray(self.uv, np.float32))
         if len(self.uv) != len(self.vertices):
-            raise ValueError(f"expected a texture coordinate a vertex, got {len(self.uv)} for {len(self.vertices)}")
+            raise ValueError(
+                f"expected a texture coordinate a vertex, got {len(self.uv)} for {len(self.vertices)}"
+            )
 
     def moved(self, matrix: ArrayLike) -> Mesh:
         """The mesh under a (4, 4) or (3, 4) affine matrix."""
@@ -61,6 +63,15 @@ class Material:
 Piece = tuple[Mesh, Material]
 
 
+def mesh(vertices: ArrayLike, faces: ArrayLike, uv: ArrayLike) -> Mesh:
+    """A mesh of numbers of any kind and of any shape that ends in 3, 3 and 2."""
+    return Mesh(
+        np.asarray(vertices, np.float32).reshape(-1, 3),
+        np.asarray(faces, np.int32).reshape(-1, 3),
+        np.asarray(uv, np.float32).reshape(-1, 2),
+    )
+
+
 def merged(meshes: Sequence[Mesh]) -> Mesh:
     """One mesh of several."""
     starts = np.cumsum([0, *(len(mesh.vertices) for mesh in meshes[:-1])])
@@ -78,7 +89,8 @@ def normals(vertices: Floats, faces: NDArray[np.int32]) -> Floats:
     total = np.stack(
         [np.bincount(faces.ravel(), np.repeat(across[:, i], 3), len(vertices)) for i in range(3)], axis=1
     )
-    return (total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)).astype(np.float32)
+    length = np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)
+    return np.asarray(total / length, np.float32)
 
 
 def grid(rows: Floats, *, closed: bool = False) -> Mesh:
@@ -91,12 +103,13 @@ def grid(rows: Floats, *, closed: bool = False) -> Mesh:
     a, b, c, d = corner[:-1, :-1], corner[:-1, 1:], corner[1:, 1:], corner[1:, :-1]
     faces = np.concatenate([np.stack([a, b, c], -1).reshape(-1, 3), np.stack([a, c, d], -1).reshape(-1, 3)])
     u, v = np.meshgrid(np.linspace(0, 1, width), np.linspace(0, 1, count))
-    return Mesh(rows.reshape(-1, 3), faces, np.stack([u, v], -1).reshape(-1, 2))
+    return mesh(rows, faces, np.stack([u, v], -1))
 
 
 def tube(path: ArrayLike, radius: ArrayLike, sides: int = 8, squash: float = 1.0) -> Mesh:
     """A tube along (P, 3) points of (P,) radii, its cross-section `squash` times as thick across as wide; open ends
-    close where the radius is 0."""
+    close where the radius is 0.
+    """
     points = np.asarray(path, np.float32)
     radii = np.broadcast_to(np.asarray(radius, np.float32), len(points))
     along = np.gradient(points, axis=0)
@@ -114,7 +127,8 @@ def box(size: ArrayLike, centre: ArrayLike = (0, 0, 0)) -> Mesh:
     """A box of (x, y, z) metres; each side has the whole texture."""
     half, middle = np.asarray(size, np.float32) / 2, np.asarray(centre, np.float32)
     square = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]], np.float32)
-    vertices, faces = [], []
+    vertices: list[Floats] = []
+    faces: list[list[list[int]]] = []
     for axis in range(3):
         for side in (-1.0, 1.0):
             # u runs level and v up on the walls.
@@ -123,9 +137,9 @@ def box(size: ArrayLike, centre: ArrayLike = (0, 0, 0)) -> Mesh:
             corner[:, axis], corner[:, level], corner[:, rise] = side, square[:, 0], square[:, 1]
             start = 4 * len(faces)
             faces.append([[start, start + 1, start + 2], [start, start + 2, start + 3]])
-            vertices.append(corner * half + middle)
+            vertices.append(np.asarray(corner * half + middle, np.float32))
     uv = np.tile([[0, 1], [1, 1], [1, 0], [0, 0]], (6, 1))
-    return Mesh(np.concatenate(vertices), np.concatenate(faces), uv)
+    return mesh(np.concatenate(vertices), faces, uv)
 
 
 def ball(radii: ArrayLike, centre: ArrayLike = (0, 0, 0), rings: int = 6, sides: int = 10) -> Mesh:
@@ -142,8 +156,10 @@ def ball(radii: ArrayLike, centre: ArrayLike = (0, 0, 0), rings: int = 6, sides:
     return grid((points * np.asarray(radii) + np.asarray(centre)).astype(np.float32), closed=True)
 
 
-def quad(origin: ArrayLike, right: ArrayLike, up: ArrayLike, repeat: tuple[float, float] = (1.0, 1.0)) -> Mesh:
+def quad(
+    origin: ArrayLike, right: ArrayLike, up: ArrayLike, repeat: tuple[float, float] = (1.0, 1.0)
+) -> Mesh:
     """A parallelogram from its lower left corner, with `repeat` copies of the texture to the right and up."""
     o, r, u = (np.asarray(x, np.float32) for x in (origin, right, up))
     uv = np.array([[0, 1], [1, 1], [1, 0], [0, 0]]) * repeat
-    return Mesh(np.stack([o, o + r, o + r + u, o + u]), [[0, 1, 2], [0, 2, 3]], uv)
+    return mesh(np.stack([o, o + r, o + r + u, o + u]), [[0, 1, 2], [0, 2, 3]], uv)

@@ -47,7 +47,7 @@ class Thing:
         """(N, 2) points of the world as (N, 2) of the thing's own, its middle at the origin."""
         away = np.asarray(points, np.float64)[:, :2] - (self.x, self.y)
         c, s = np.cos(self.heading), np.sin(self.heading)
-        return away @ np.array([[c, -s], [s, c]])
+        return np.asarray(away @ np.array([[c, -s], [s, c]]))
 
     @property
     def hulls(self) -> tuple[tuple[float, float, float, float], ...]:
@@ -107,7 +107,7 @@ class Plan:
         """(N, 2) points of the world as (N, 2) of the place: (s, t)."""
         away = np.asarray(points, np.float64)[:, :2] - self.middle
         c, s = np.cos(self.turn), np.sin(self.turn)
-        return away @ np.array([[c, -s], [s, c]])
+        return np.asarray(away @ np.array([[c, -s], [s, c]]))
 
     def walkable(self, points: ArrayLike, margin: float = 0.4) -> NDArray[np.bool_]:
         """(N,) whether somebody can stand at each of (N, 2) points, `margin` metres from everything."""

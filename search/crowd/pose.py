@@ -81,9 +81,12 @@ def pose(body: Body, hands: Mapping[str, str], rng: np.random.Generator, upright
         pitch = flex - knee if name != "stand" else 0.0
         # The foot stays level while it bears the body.
         level = 0.8 if -np.sin(along) <= 0 else 0.3
-        turns[f"foot.{side}"] = turns[f"lowerleg.{side}"].T @ turns[f"upperleg.{side}"].T @ _about(
-            "x", -pitch * (1 - level)
-        ) @ _about("z", sign * rng.uniform(0.0, 0.3))
+        turns[f"foot.{side}"] = (
+            turns[f"lowerleg.{side}"].T
+            @ turns[f"upperleg.{side}"].T
+            @ _about("x", -pitch * (1 - level))
+            @ _about("z", sign * rng.uniform(0.0, 0.3))
+        )
 
         busy = hands.get(side)
         arm = busy if busy is not None else ""
@@ -129,4 +132,4 @@ def _from_to(source: Matrix, goal: Matrix) -> Matrix:
     a, b = source / np.linalg.norm(source), goal / np.linalg.norm(goal)
     across, cosine = np.cross(a, b), float(a @ b)
     skew = np.array([[0, -across[2], across[1]], [across[2], 0, -across[0]], [-across[1], across[0], 0]])
-    return np.eye(3) + skew + skew @ skew / (1 + max(cosine, -0.999))
+    return np.asarray(np.eye(3) + skew + skew @ skew / (1 + max(cosine, -0.999)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import moderngl
@@ -138,7 +139,8 @@ class Renderer:
 
     def __init__(self) -> None:
         try:
-            self._gl = moderngl.create_context(standalone=True, backend="egl")
+            how: dict[str, Any] = {"standalone": True, "backend": "egl"}
+            self._gl = moderngl.create_context(**how)
         except Exception as error:
             raise RuntimeError(
                 "rendering needs OpenGL 3.3 through EGL; on Debian or Ubuntu: "
@@ -179,7 +181,9 @@ class Renderer:
             rest: everything else of the place.
         """
         frame, shade = self._frame(view)
-        mine, others = ([self._upload(*piece, self._passing) for piece in pieces] for pieces in (target, people))
+        mine, others = (
+            [self._upload(*piece, self._passing) for piece in pieces] for pieces in (target, people)
+        )
         self._uniforms(view, light)
         frame.use()
         self._gl.enable(moderngl.DEPTH_TEST)
@@ -242,7 +246,9 @@ class Renderer:
             return None
         if id(image) not in textures:
             height, width, channels = image.shape
-            texture = self._gl.texture((width, height), channels, np.ascontiguousarray(image).tobytes(), alignment=1)
+            texture = self._gl.texture(
+                (width, height), channels, np.ascontiguousarray(image).tobytes(), alignment=1
+            )
             texture.build_mipmaps()
             texture.filter = (moderngl.LINEAR_MIPMAP_NEAREST, moderngl.LINEAR)
             textures[id(image)] = (image, texture)
@@ -252,18 +258,18 @@ class Renderer:
     def _uniforms(self, view: View, light: Light) -> None:
         clip = view.clip.T.astype("f4").tobytes()
         for program in (self._plain, self._textured):
-            program["clip"].write(clip)
-            program["eye"].value = tuple(map(float, view.eye))
+            _uniform(program, "clip").write(clip)
+            _uniform(program, "eye").value = tuple(map(float, view.eye))
             for name in ("sun", "sunlight", "sky", "bounce"):
-                program[name].value = getattr(light, name)
+                _uniform(program, name).value = getattr(light, name)
 
     def _draw(self, items: Sequence[Uploaded], label: float) -> None:
         for item in items:
             program = item.array.program
-            program["colour"].value = item.material.colour
-            program["gloss"].value = item.material.gloss
-            program["glow"].value = item.material.glow
-            program["label"].value = label
+            _uniform(program, "colour").value = item.material.colour
+            _uniform(program, "gloss").value = item.material.gloss
+            _uniform(program, "glow").value = item.material.glow
+            _uniform(program, "label").value = label
             if item.texture is not None:
                 item.texture.use(0)
             item.array.render()
@@ -278,13 +284,22 @@ class Renderer:
         frame.use()
         self._gl.disable(moderngl.DEPTH_TEST)
         frame.clear()
-        self._shadow["clip"].write(view.clip.T.astype("f4").tobytes())
-        self._shadow["sun"].value = light.sun
+        _uniform(self._shadow, "clip").write(view.clip.T.astype("f4").tobytes())
+        _uniform(self._shadow, "sun").value = light.sun
         for item in casters:
-            array = self._gl.vertex_array(self._shadow, [(item.buffers[0], "3f 20x", "place")], item.buffers[1])
+            array = self._gl.vertex_array(
+                self._shadow, [(item.buffers[0], "3f 20x", "place")], item.buffers[1]
+            )
             array.render()
             array.release()
         width, height = frame.size
         mask = np.frombuffer(frame.read(components=1), np.uint8).reshape(height, width)[::-1]
         blurred = cv2.GaussianBlur(mask, (0, 0), max(light.softness * height, 0.3))
-        return cv2.resize(blurred, (view.width, view.height)).astype(np.float32) / 255
+        return cv2.resize(blurred, (view.width, view.height)).astype(np.float32) / np.float32(255)
+
+
+def _uniform(program: moderngl.Program, name: str) -> moderngl.Uniform:
+    """A value that a program is told, which moderngl types as any of its members."""
+    uniform = program[name]
+    assert isinstance(uniform, moderngl.Uniform)
+    return uniform

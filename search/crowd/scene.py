@@ -86,7 +86,7 @@ class Studio:
         self._renderer, self._seed, self._settings = renderer, seed, settings
         self._tailor = Tailor.of(anatomy)
         self._places: dict[int, tuple[Camera, list[Uploaded], list[Uploaded]]] = {}
-        self._people: OrderedDict[int, Dressed] = OrderedDict()
+        self._people: OrderedDict[Person, Dressed] = OrderedDict()
 
     def shoot(
         self,
@@ -109,11 +109,11 @@ class Studio:
 
     def dressed(self, person: Person) -> Dressed:
         """A person's body, clothes and things."""
-        if person.number in self._people:
-            self._people.move_to_end(person.number)
-            return self._people[person.number]
+        if person in self._people:
+            self._people.move_to_end(person)
+            return self._people[person]
         made = make_up(self._tailor, person)
-        self._people[person.number] = made
+        self._people[person] = made
         if len(self._people) > _KEPT:
             self._people.popitem(last=False)
         return made
@@ -140,7 +140,9 @@ class Studio:
                 if rng.random() < self._settings.neighbours:
                     for _ in range(1 + (rng.random() < 0.3)):
                         other = self.dressed(neighbours(rng))
-                        others += _pose(other, _beside(spot, view.eye, rng), rng.uniform(0, 2 * np.pi), rng).pieces
+                        others += _pose(
+                            other, _beside(spot, view.eye, rng), rng.uniform(0, 2 * np.pi), rng
+                        ).pieces
                 if rng.random() < self._settings.occlusion:
                     others += obstacles(at, spot, rng)
             picture = self._renderer.picture(view, light, posed.pieces, others, ground, rest)
@@ -153,7 +155,13 @@ class Studio:
         side = ("front", "left", "back", "right")[int(np.round(toward / (np.pi / 2))) % 4]
         x0, y0, x1, y1 = (round(float(edge)) for edge in seen)
         return Crop(
-            sensor.encode(image, at, rng), number, time, posed.name, side, (x0, y0, x1, y1), round(1 - shown, 3)
+            sensor.encode(image, at, rng),
+            number,
+            time,
+            posed.name,
+            side,
+            (x0, y0, x1, y1),
+            round(1 - shown, 3),
         )
 
     def _place(self, number: int) -> tuple[Camera, list[Uploaded], list[Uploaded]]:
@@ -205,7 +213,9 @@ def _pose(person: Dressed, spot: tuple[float, float], heading: float, rng: np.ra
     return _Posed(pieces, moment.name, points)
 
 
-def _held(prop: Prop, person: Dressed, matrices: Floats, heading: float, rng: np.random.Generator) -> list[Piece]:
+def _held(
+    prop: Prop, person: Dressed, matrices: Floats, heading: float, rng: np.random.Generator
+) -> list[Piece]:
     matrix = matrices[NAMES.index(prop.bone)]
     if not prop.hangs or not prop.pieces:
         return [(mesh.moved(matrix), material) for mesh, material in prop.pieces]
@@ -225,7 +235,9 @@ def _held(prop: Prop, person: Dressed, matrices: Floats, heading: float, rng: np
     return [(mesh.moved(hung), material) for mesh, material in prop.pieces]
 
 
-def _beside(spot: tuple[float, float], eye: NDArray[np.float64], rng: np.random.Generator) -> tuple[float, float]:
+def _beside(
+    spot: tuple[float, float], eye: NDArray[np.float64], rng: np.random.Generator
+) -> tuple[float, float]:
     """Where somebody else stands: mostly behind or beside, at times half in front."""
     away = np.array(spot) - eye[:2]
     away /= np.linalg.norm(away)

@@ -63,7 +63,10 @@ class Shell:
             else:
                 kept += [np.stack([ab, b, c], axis=1), np.stack([ab, c, ac], axis=1)]
         whole = Shell(
-            np.concatenate(first), np.concatenate(second), np.concatenate(share), np.concatenate(kept).astype(np.int32)
+            np.concatenate(first),
+            np.concatenate(second),
+            np.concatenate(share),
+            np.concatenate(kept).astype(np.int32),
         )
         return whole._used()
 
@@ -109,16 +112,16 @@ def lines(anatomy: Anatomy) -> Lines:
     arm = np.zeros(len(points), np.float32)
     along = np.zeros(len(points), np.float32)
     sleeve = np.zeros(len(points), np.float32)
-    for side in ("L", "R"):
-        a, b, c = at[f"upperarm.{side}"], at[f"lowerarm.{side}"], at[f"hand.{side}"]
+    for which in ("L", "R"):
+        a, b, c = (at[f"{part}.{which}"] for part in ("upperarm", "lowerarm", "hand"))
         upper, lower = np.linalg.norm(b - a), np.linalg.norm(c - b)
         first = np.clip((points - a) @ (b - a) / upper, 0, None)
         then = upper + (points - b) @ (c - b) / lower
-        mine = np.isin(owner, [f"{part}.{side}" for part in ("upperarm", "lowerarm", "hand")])
-        way = np.where(owner == f"upperarm.{side}", np.minimum(first, upper), np.maximum(then, upper * 0.9))
+        mine = np.isin(owner, [f"{part}.{which}" for part in ("upperarm", "lowerarm", "hand")])
+        way = np.where(owner == f"upperarm.{which}", np.minimum(first, upper), np.maximum(then, upper * 0.9))
         arm[mine] = (way / (upper + lower))[mine]
         along[mine] = way[mine]
-        columns = [NAMES.index(f"{part}.{side}") for part in ("upperarm", "lowerarm", "hand")]
+        columns = [NAMES.index(f"{part}.{which}") for part in ("upperarm", "lowerarm", "hand")]
         sleeve += anatomy.weights[:, columns].sum(axis=1)
     hip, neck = at["upperleg.L"][2], at["neck"][2]
     ankle = at["foot.L"][2]

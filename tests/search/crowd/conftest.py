@@ -1,4 +1,4 @@
-"""What the crowd's tests share: the anatomy, built once, and a renderer; skipped, saying so, where either is not to be had."""
+"""What the crowd's tests share: the anatomy, built once, and a renderer; where one is not to be had, tests skip."""
 
 import pytest
 

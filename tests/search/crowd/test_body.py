@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from search.crowd.anatomy import NAMES, anatomy as read
+from search.crowd.anatomy import NAMES
+from search.crowd.anatomy import anatomy as read
 from search.crowd.body import body, place, skinned
 from search.crowd.pose import ARMS, pose
 

@@ -79,7 +79,11 @@ def test_the_person_is_there(renderer, anatomy):
 
     renderer.picture = watched
     try:
-        list(studio.shoot(person(SEED, 1, settings), (1, 2, 3, 4, 5, 6), np.random.default_rng(0), lambda rng: None))
+        list(
+            studio.shoot(
+                person(SEED, 1, settings), (1, 2, 3, 4, 5, 6), np.random.default_rng(0), lambda rng: None
+            )
+        )
     finally:
         renderer.picture = draw
     for picture in seen:
