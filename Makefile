@@ -6,8 +6,9 @@ DEV ?= .venv-dev
 TORCH ?= torch==2.13.0
 
 # Your own crops: make demo GALLERY=folder QUERY=img.jpg
-GALLERY ?= demo/gallery
-QUERY ?= $(firstword $(sort $(wildcard demo/query/*.jpg)))
+SAMPLE = docs/sample/gallery
+GALLERY ?= $(SAMPLE)
+QUERY ?= docs/sample/query/00011_c6s1_000005_00.jpg
 # One index for each gallery, so that two galleries never mix.
 INDEX = demo/index-$(firstword $(shell realpath "$(GALLERY)" | cksum))
 
@@ -19,17 +20,12 @@ SOURCES := $(wildcard autoreid_deploy/*.py autoreid_deploy/*/*.py autoreid_deplo
 .PHONY: demo test lint types tests wheel clean
 
 demo: $(VENV)/.ready
-ifeq ($(GALLERY),demo/gallery)
-	@test -d demo/query || $(VENV)/bin/python -m tests.people demo/gallery --people 12 --query demo/query
-else ifeq ($(origin QUERY),file)
+ifneq ($(GALLERY),$(SAMPLE))
+ifeq ($(origin QUERY),file)
 	@echo "error: name a picture too: make demo GALLERY=$(GALLERY) QUERY=img.jpg" >&2; exit 1
 endif
+endif
 	@mkdir -p demo
-	@$(MAKE) --no-print-directory .answer
-
-# A make of its own: the sample's pictures are there only now.
-.PHONY: .answer
-.answer:
 	$(VENV)/bin/reid-index build "$(GALLERY)" --index "$(INDEX)"
 	$(VENV)/bin/reid-query "$(QUERY)" --index "$(INDEX)" --sheet demo/sheet.png --html demo/page.html
 
