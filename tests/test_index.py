@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from autoreid_deploy.errors import InputError
 from autoreid_deploy.gallery import Gallery, view
 from autoreid_deploy.gallery.filters import Filter, camera, path, person, since, tracklet, until
-from autoreid_deploy.gallery.index import EXACT, IVF, KINDS, PQ, build, choose_kind, rescore
+from autoreid_deploy.gallery.index import EXACT, IVF, KINDS, PQ, build, choose_kind, widen
 from autoreid_deploy.records import Record
 from benchmarks.crowd_rows import Crowd, nearest
 
@@ -28,7 +28,12 @@ def crowd(count: int, seed: int = 0) -> np.ndarray:
     people = looks[rng.integers(0, 8, PEOPLE)] + 0.6 * rng.normal(size=(PEOPLE, DIM))
     rng = np.random.default_rng([seed, 1])
     rows = people[np.arange(count) % PEOPLE] + 0.5 * rng.normal(size=(count, DIM))
-    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    return unit(rows).astype(np.float32)
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    """Rows of length 1."""
+    return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
 
 
 def records(count: int, first: int = 0) -> list[Record]:
@@ -136,10 +141,34 @@ def test_recall_is_measured_honestly_and_what_is_stored_is_what_was_measured(
     unit = ROWS[:2600]
     index = build(unit.astype(np.float16), told["kind"])
     queries = crowd(400, seed=9)
-    at = index.propose(queries, 10)
+    distance, at = index.search(queries, 10)
+    at = np.take_along_axis(at, np.argsort(distance, axis=1)[:, :10], 1)
     truth = np.argsort(-(queries @ unit.T), axis=1)[:, :10]
     found = np.mean([len(np.intersect1d(a, b)) / 10 for a, b in zip(at, truth, strict=True)])
     assert found >= 0.97
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_a_scan_finds_the_nearest_among_many_that_rounding_puts_in_another_order(count: int) -> None:
+    """All rows are nearly the same one: only their true lengths, not their products, tell which are nearest."""
+    rng = np.random.default_rng(4)
+    rows = unit(unit(rng.normal(size=DIM)) + 2e-4 * rng.normal(size=(500, DIM))).astype(np.float16)
+    queries = unit(rows[:count].astype(np.float32) + 0.1 * rng.normal(size=(count, DIM))).astype(np.float32)
+    index = build(rows)
+    allowed = np.arange(500) % 3 > 0
+    for mask in (None, allowed):
+        distance, at = index.search(queries, 10, mask)
+        found = np.take_along_axis(at, np.argsort(distance, axis=1)[:, :10], 1)
+        truth = 1 - queries @ unit(rows.astype(np.float64)).T
+        truth[:, [] if mask is None else ~mask] = np.inf
+        nearest = np.sort(truth, axis=1)[:, :10]
+        assert np.allclose(np.sort(np.take_along_axis(truth, found, 1), axis=1), nearest, atol=2e-7)
+
+
+def test_every_finite_16_bit_float_is_widened_to_the_same_number() -> None:
+    every = np.arange(2**16, dtype=np.uint16).view(np.float16)
+    finite = every[np.isfinite(every)]
+    assert np.array_equal(widen(finite).view(np.int32), finite.astype(np.float32).view(np.int32))
 
 
 def test_a_higher_target_makes_an_index_look_deeper() -> None:
@@ -343,7 +372,7 @@ def test_a_filter_that_has_to_do_with_looks_still_finds_the_neighbours(
         allowed = np.zeros(len(rows), bool)
         allowed[first:last] = True
         truth = first + nearest(rows[first:last], queries, 10)
-        at = index.propose(queries, 10, allowed)
-        order = np.argsort(rescore(index.rows, queries, at), axis=1)[:, :10]
+        distance, at = index.search(queries, 10, allowed)
+        order = np.argsort(distance, axis=1)[:, :10]
         found = np.take_along_axis(at, order, 1)
         assert np.mean([np.isin(*pair).mean() for pair in zip(truth, found, strict=True)]) > 0.99

@@ -251,24 +251,30 @@ class Store:
         with self._database.plain_errors():
             yield from map(self._read_row, self._database.run(f"{query} ORDER BY id", values))
 
-    def records(self, ids: NDArray[np.int64]) -> dict[int, Record]:
+    def records(self, ids: Iterable[int]) -> dict[int, Record]:
         """Read what is known about crops that an index has found, by id.
 
         Raises:
             GalleryError: one is not there: the file is damaged.
         """
-        found = {row.id: row.record for row in self.stored(ids)}
-        if lost := set(ids.tolist()) - found.keys():
+        asked = list(ids)
+        query = "SELECT id, path, pid, camid, time, tracklet FROM crop WHERE id IN (SELECT value FROM json_each(?))"
+        with self._database.plain_errors():
+            found = {
+                id: self._record(*known) for id, *known in self._database.run(query, (json.dumps(asked),))
+            }
+        if lost := set(asked) - found.keys():
             raise self._damaged(f"crop {min(lost)} is missing")
         return found
 
     def _read_row(self, row: tuple[Any, ...]) -> Stored:
-        id, path, pid, camid, moment, tracklet, size, mtime_ns, digest = row
-        place = Path(path) if isinstance(path, str) and "\0" not in path else None
-        if place is None or not place.is_absolute():
+        id, *known, size, mtime_ns, digest = row
+        return Stored(id, self._record(*known), None if digest is None else Stamp(size, mtime_ns, digest))
+
+    def _record(self, path: Any, *known: Any) -> Record:
+        if not isinstance(path, str) or "\0" in path or not os.path.isabs(path):  # noqa: PTH117  (a Path is slow)
             raise self._damaged("a path can't be read")
-        stamp = None if digest is None else Stamp(size, mtime_ns, digest)
-        return Stored(id, Record(place, pid, camid, moment, tracklet), stamp)
+        return Record(Path(path), *known)
 
     def embeddings(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Read all rows in order of id; see `rows`."""

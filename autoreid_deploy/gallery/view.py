@@ -1,6 +1,7 @@
 """What a reader searches: the current generation, and exactly what came and went since it was built."""
 
 import time
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 from autoreid_deploy.gallery import generation as files
 from autoreid_deploy.gallery.database import Version
 from autoreid_deploy.gallery.generation import DamagedError, Generation
-from autoreid_deploy.gallery.index import EXACT, Index, Rows16, Tuning, rescore
+from autoreid_deploy.gallery.index import EXACT, Index, Rows16, Tuning
 from autoreid_deploy.gallery.store import Published, Store
 
 # How long a query may spend on catching up with what another process has written; the rest waits for the next one.
@@ -41,7 +42,7 @@ class View:
         self._gone: Mask = np.zeros(0, bool)
         self._delta = Delta(store.meta.dim)
         self._sequence = 0
-        self._masks: dict[object, list[Mask]] = {}
+        self._masks: dict[object, list[Mask | None]] = {}
 
     def follow(self, version: Version, *, patient: bool = False) -> None:
         """Catch up with the state of the store, inside a snapshot of it.
@@ -123,28 +124,32 @@ class View:
         Returns:
             (Q, min(k, S)) distances in [0, 2] and ids.
         """
-        distances = [np.empty((len(queries), 0), np.float32)]
-        found = [np.empty((len(queries), 0), np.int64)]
-        for (ids, index, gone), allowed in zip(self._parts, self._allowed(passing), strict=True):
-            all_there = passing is None and not gone.any()
-            at = index.propose(queries, k, None if all_there else allowed)
-            distances.append(rescore(index.rows, queries, at))
-            found.append(ids[at])
-        distance, id = np.concatenate(distances, axis=1), np.concatenate(found, axis=1)
+        found = []
+        for (ids, index, _), allowed in zip(self._parts, self._allowed(passing), strict=True):
+            near, at = index.search(queries, k, allowed)
+            found.append((near, ids[at]))
+        if not found:
+            return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
+        distance, id = found[0]
+        if len(found) > 1:
+            distance, id = (np.concatenate(part, axis=1) for part in zip(*found, strict=True))
         order = np.lexsort((id, distance), axis=1)[:, :k]
-        distance, id = np.take_along_axis(distance, order, 1), np.take_along_axis(id, order, 1)
-        there = np.isfinite(distance).sum(axis=1).min(initial=distance.shape[1])
+        line = np.arange(len(queries))[:, None]
+        distance, id = distance[line, order], id[line, order]
+        there = np.count_nonzero((distance < np.inf).all(axis=0))  # what is not there comes last
         return distance[:, :there], id[:, :there]
 
-    def _allowed(self, passing: tuple[object, Ids] | None) -> list[Mask]:
-        if passing is None:
-            return [~gone for _, _, gone in self._parts]
-        name, among = passing
+    def _allowed(self, passing: tuple[object, Ids] | None) -> Sequence[Mask | None]:
+        """Which rows of each part may be found; None for all of them."""
+        name = None if passing is None else passing[0]
         if name not in self._masks:
-            masks = []
-            for ids, _, _ in self._parts:
+            masks: list[Mask | None] = []
+            for ids, _, gone in self._parts:
+                if passing is None:
+                    masks.append(~gone if gone.any() else None)
+                    continue
                 mask = np.zeros(len(ids), bool)
-                mask[_places(ids, among)] = True
+                mask[_places(ids, passing[1])] = True
                 masks.append(mask)  # what was removed passes nothing
             self._masks[name] = masks
         return self._masks[name]
