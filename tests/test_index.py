@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from autoreid_deploy.errors import InputError
 from autoreid_deploy.gallery import Gallery, view
 from autoreid_deploy.gallery.filters import Filter, camera, path, person, since, tracklet, until
-from autoreid_deploy.gallery.index import EXACT, IVF, KINDS, PQ, build, choose_kind, widen
+from autoreid_deploy.gallery.generation import Opening
+from autoreid_deploy.gallery.half import widen
+from autoreid_deploy.gallery.index import EXACT, IVF, KINDS, PQ, build, choose_kind
 from autoreid_deploy.records import Record
 from benchmarks.crowd_rows import Crowd, nearest
 
@@ -219,6 +221,70 @@ def test_a_reader_follows_a_new_generation_and_the_old_file_is_gone(tmp_path: Pa
         assert reader.query(ROWS[700])[0][0].record == RECORDS[700]
         assert [file.name for file in (tmp_path / "index").iterdir()] == ["gen-000002.reid"]
         assert reader.verify() == []
+
+
+def test_a_reader_goes_on_with_the_old_generation_until_the_new_one_is_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it has not seen go is dropped from the tombstones by then; and nothing is read from SQLite twice."""
+    may_open = threading.Event()
+    plain = Opening.run
+    monkeypatch.setattr(Opening, "run", lambda self: (may_open.wait(), plain(self)))
+    with Gallery.create(tmp_path, model_id="m@1", dim=DIM) as writer, Gallery.open(tmp_path) as reader:
+        ids = writer.add(RECORDS[:300], ROWS[:300])
+        writer.compact()
+        ids += writer.add(RECORDS[300:400], ROWS[300:400])
+        assert [hit.id for [hit] in reader.query(ROWS[:400], 1)] == ids
+        read, rows = [], reader.store.rows
+        monkeypatch.setattr(reader.store, "rows", lambda *span: read.append(span[0]) or rows(*span))
+
+        writer.remove(ids=[ids[3], ids[303]])
+        writer.compact()
+        ids += writer.add(RECORDS[400:450], ROWS[400:450])
+        writer.remove(ids=[ids[7], ids[307], ids[407]])
+        there = [i for i in range(450) if i not in (3, 7, 303, 307, 407)]
+
+        def answers() -> list[int]:
+            return [hit.id for [hit] in reader.query(ROWS[there], 1)]
+
+        for opened in (False, True):
+            if opened:
+                may_open.set()
+                reader._view._next[1].join()
+            assert answers() == [ids[i] for i in there]
+            assert len(reader.query(ROWS[0], 1000)[0]) == len(there) == len(reader)
+            assert reader._view.published.number == (2 if opened else 1)
+        assert read == [400]
+
+
+@pytest.mark.parametrize("moment", ["before", "while"])
+def test_a_generation_that_is_gone_before_it_is_opened_is_no_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    may_open = threading.Event()
+    plain = Opening.run
+    monkeypatch.setattr(Opening, "run", lambda self: (may_open.wait(), plain(self)))
+    with Gallery.create(tmp_path, model_id="m@1", dim=DIM) as writer, Gallery.open(tmp_path) as reader:
+        ids = writer.add(RECORDS[:300], ROWS[:300])
+        writer.compact()
+        reader.query(ROWS[0])
+        writer.remove(ids=[ids[3]])
+        writer.compact()
+        file = tmp_path / "index" / "gen-000002.reid"
+        if moment == "while":
+            assert reader.query(ROWS[4])[0][0].id == ids[4]
+        file.unlink()
+        may_open.set()
+        for _ in range(3):
+            assert reader.query(ROWS[3])[0][0].id != ids[3]
+            assert reader.query(ROWS[4])[0][0].id == ids[4]
+            reader._view._next[1].join()
+        assert (reader._view.published.number, reader._view.trouble) == (1, None)
+        writer.compact()
+        reader.query(ROWS[4])
+        reader._view._next[1].join()
+        reader.query(ROWS[4])
+        assert reader._view.published.number == 3
 
 
 def test_a_lost_or_foreign_index_costs_nothing_but_time(tmp_path: Path) -> None:

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoreid_deploy.gallery.engine import BATCH, load_faiss, threads
+from autoreid_deploy.gallery.half import Rows16, widen
 
-Rows16 = NDArray[np.float16]
 EXACT, PQ, IVF = "exact", "pq", "ivf"
 KINDS = (EXACT, PQ, IVF)
 EXACT_UP_TO = 200_000
@@ -162,28 +162,15 @@ class Index:
         if allowed is not None:
             faiss = load_faiss()
             told = faiss.SearchParameters(sel=faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little")))
-        with threads(len(queries)):
-            near, at = self._scan.search(queries, min(k + _FEW, count), params=told)  # type: ignore[union-attr]
-        if k + _FEW < count and (near[:, k - 1] - near[:, -1] <= _ROUNDING).any():
-            # Rows that were not found may be as near by their true lengths: take all that may be.
-            at = self._within(queries, near[:, k - 1] - _ROUNDING, allowed)
-            return rescore(self.rows, queries, at), at
-        near /= self._lengths[at]  # type: ignore[index]
-        return _as_distance(near), at
-
-    def _within(
-        self, queries: NDArray[np.float32], limits: NDArray[np.float32], allowed: NDArray[np.bool_] | None
-    ) -> NDArray[np.int64]:
-        """All rows whose product with a query is above its limit."""
-        with threads(len(queries)):
-            pairs = zip(queries[:, None], limits.tolist(), strict=True)
-            lines = [self._scan.range_search(query, limit)[2] for query, limit in pairs]  # type: ignore[union-attr]
-        if allowed is not None:
-            lines = [line[allowed[line]] for line in lines]
-        found = np.full((len(lines), max(map(len, lines))), -1, np.int64)
-        for own, line in zip(found, lines, strict=True):
-            own[: len(line)] = line
-        return found
+        depth = min(k + _FEW, count)
+        while True:
+            with threads(len(queries)):
+                near, at = self._scan.search(queries, depth, params=told)  # type: ignore[union-attr]
+            # Rows beyond may be as near by their true lengths, unless they are clearly farther away.
+            if depth == count or (near[:, k - 1] - near[:, -1] > _ROUNDING).all():
+                near /= self._lengths[at]  # type: ignore[index]
+                return _as_distance(near), at
+            depth = min(16 * depth, count)
 
     def _coded(self, queries: NDArray[np.float32], depth: int) -> NDArray[np.int64]:
         faiss = load_faiss()
@@ -280,19 +267,6 @@ def _lengths(rows: Rows16) -> NDArray[np.float32]:
         part = widen(rows[start : start + _CHUNK])
         lengths[start : start + len(part)] = np.sqrt(np.einsum("gd,gd->g", part, part))
     return lengths
-
-
-def widen(rows: Rows16) -> NDArray[np.float32]:
-    """Finite 16-bit floats as the same 32-bit ones; NumPy's own way takes several times as long.
-
-    The bits of sign, exponent and fraction are put where they belong; then the exponent counts from another zero.
-    """
-    bits = rows.view(np.int16).astype(np.int32)
-    bits <<= 13
-    bits &= ~0x7000_0000  # what the sign left on its way
-    wide = bits.view(np.float32)
-    wide *= np.float32(2.0**112)
-    return wide
 
 
 def build(rows: Rows16, kind: str | None = None, target: float = RECALL, seed: int = _SEED) -> Index:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from autoreid_deploy.errors import GalleryError
 from autoreid_deploy.gallery.database import DAMAGED, FILE, Database, Version
+from autoreid_deploy.gallery.half import widen
 from autoreid_deploy.gallery.pages import count_unclean
 from autoreid_deploy.gallery.paths import path_value
 from autoreid_deploy.records import DISTRACTOR, JUNK, Record
@@ -352,7 +353,7 @@ class Store:
 
     def _check_lengths(self, rows: NDArray[np.float16]) -> None:
         for start in range(0, len(rows), _BLOCK):
-            part = rows[start : start + _BLOCK].astype(np.float32)
+            part = widen(rows[start : start + _BLOCK])
             if not np.all(np.abs(np.einsum("gd,gd->g", part, part) - 1) < 0.02):
                 raise self._damaged("an embedding is not a unit row")
 
