@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from autoreid_deploy.errors import GalleryError
 from autoreid_deploy.gallery.database import DAMAGED, FILE, Database, Version
+from autoreid_deploy.gallery.group import group_of
 from autoreid_deploy.gallery.half import widen
 from autoreid_deploy.gallery.pages import count_unclean
 from autoreid_deploy.gallery.paths import path_value
@@ -104,6 +105,7 @@ class Store:
         self._database = database
         self.folder = database.folder
         self.meta = self._read_meta()
+        self._group = group_of(self.folder / FILE)
 
     @classmethod
     def create(cls, folder: Path, *, model_id: str, model: str, dim: int) -> "Store":
@@ -142,6 +144,10 @@ class Store:
         """Join what happens inside into one transaction."""
         return self._database.write()
 
+    def savepoint(self) -> contextlib.AbstractContextManager[None]:
+        """Make what happens inside a part of a `write` that may fail alone."""
+        return self._database.savepoint()
+
     def snapshot(self) -> contextlib.AbstractContextManager[Version]:
         """Read one state for as long as this lasts; gives its version, which changes whenever rows may."""
         return self._database.snapshot()
@@ -171,14 +177,26 @@ class Store:
     ) -> list[int]:
         """Insert crops; one whose path is there already replaces it and gets a new id.
 
+        Threads that call this at the same time, each on a store of its own, share a transaction and its sync. Each
+        returns when its rows are durable, and fails alone if they can't be written.
+
         Args:
             records: N records; their paths are stored absolute.
             rows: (N, D) unit rows.
             stamps: N stamps.
         """
         blobs = [row.tobytes() for row in rows.astype("<f2")]
+        crops = [_values(*pair) for pair in zip(records, stamps, strict=True)]
+        self._database.check()
+        if self.is_busy:
+            return self._insert(crops, blobs)
+        ids = self._group.run(self, lambda store: store._insert(crops, blobs), len(blobs))
+        self._database.credit()
+        return ids
+
+    def _insert(self, crops: Sequence[tuple[Any, ...]], blobs: Sequence[bytes]) -> list[int]:
         with self.write():
-            ids = self._new_ids(len(records))
+            ids = self._new_ids(len(crops))
             # Rows first: a path that comes twice replaces itself, and then takes its row along.
             self._database.run_many(
                 "INSERT INTO embedding VALUES (?, ?, ?)",
@@ -186,10 +204,7 @@ class Store:
             )
             self._database.run_many(
                 f"INSERT OR REPLACE INTO crop (id, {_COLUMNS}) VALUES (?, {_VALUES})",
-                (
-                    (id, *_values(*pair))
-                    for id, pair in zip(ids, zip(records, stamps, strict=True), strict=True)
-                ),
+                ((id, *crop) for id, crop in zip(ids, crops, strict=True)),
             )
         return list(ids)
 
