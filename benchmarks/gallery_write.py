@@ -6,8 +6,10 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ from benchmarks.crowd_rows import CHUNK, Crowd, record_of
 from benchmarks.gallery_table import Row, ms, verdict
 
 BULK, SINGLE, BLOCKED_MS = 20_000, 1000, 50
+THREADS = (1, 4, 8, 16)
 WRITER = """
 import sys
 from pathlib import Path
@@ -63,8 +66,8 @@ def insert(folder: Path) -> list[Row]:
             with gallery:
                 crops = len(gallery)
                 bulk = fill(gallery, *news(200_000, 10**7))
-                one = fill(gallery, *news(2000, 2 * 10**7), size=1)
-            rate, single = CHUNK / statistics.median(bulk), 1 / statistics.mean(one)
+            rate = CHUNK / statistics.median(bulk)
+            single = {count: single_rate(place, count) for count in THREADS}
             syncs = sync_rate(Path(scratch))
             rows.append(
                 {
@@ -72,14 +75,32 @@ def insert(folder: Path) -> list[Row]:
                     "bulk rows/s": rate,
                     "target": BULK,
                     "met": verdict(rate >= BULK),
-                    "single adds/s": single,
+                    **{f"single adds/s, {count} threads": rate for count, rate in single.items()},
                     "the disk's own syncs/s": syncs,
-                    "of those": single / syncs,
                     "target single": SINGLE,
-                    "met single": verdict(single >= SINGLE),
+                    "met single": verdict(max(single.values()) >= SINGLE),
                 }
             )
     return rows
+
+
+def single_rate(folder: Path, threads: int, count: int = 2000) -> float:
+    """How many crops a second threads add one by one, each durable before the next."""
+    rows, records = news(count, (20 + threads) * 10**6)
+
+    def add(first: int) -> None:
+        with Gallery.open(folder) as gallery:
+            ready.wait()
+            fill(gallery, rows[first::threads], records[first::threads], size=1)
+
+    ready = threading.Barrier(threads + 1)
+    with ThreadPoolExecutor(threads) as pool:
+        done = [pool.submit(add, first) for first in range(threads)]
+        ready.wait()
+        start = time.perf_counter()
+        for each in done:
+            each.result()
+        return count / (time.perf_counter() - start)
 
 
 def sync_rate(folder: Path, count: int = 500) -> float:

@@ -205,6 +205,7 @@ def test_a_reader_of_an_old_generation_answers_right_and_then_follows(folder: Pa
             assert [path.name for path in (folder / "index").iterdir()] == ["gen-000002.reid"]
             faults.check_answers(reader, old)
         faults.check_answers(reader, new)
+        reader._view._next[1].join()
         faults.check_answers(reader, new, least=0.99)
         assert reader._view.published == writer.store.current()
         assert reader._view.trouble is None

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from autoreid_deploy.errors import InputError
 from autoreid_deploy.gallery import Gallery, view
 from autoreid_deploy.gallery.filters import Filter, camera, path, person, since, tracklet, until
-from autoreid_deploy.gallery.index import EXACT, IVF, KINDS, PQ, build, choose_kind, rescore
+from autoreid_deploy.gallery.generation import Opening
+from autoreid_deploy.gallery.half import widen
+from autoreid_deploy.gallery.index import EXACT, IVF, KINDS, PQ, build, choose_kind
 from autoreid_deploy.records import Record
 from benchmarks.crowd_rows import Crowd, nearest
 
@@ -28,7 +30,12 @@ def crowd(count: int, seed: int = 0) -> np.ndarray:
     people = looks[rng.integers(0, 8, PEOPLE)] + 0.6 * rng.normal(size=(PEOPLE, DIM))
     rng = np.random.default_rng([seed, 1])
     rows = people[np.arange(count) % PEOPLE] + 0.5 * rng.normal(size=(count, DIM))
-    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    return unit(rows).astype(np.float32)
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    """Rows of length 1."""
+    return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
 
 
 def records(count: int, first: int = 0) -> list[Record]:
@@ -136,10 +143,34 @@ def test_recall_is_measured_honestly_and_what_is_stored_is_what_was_measured(
     unit = ROWS[:2600]
     index = build(unit.astype(np.float16), told["kind"])
     queries = crowd(400, seed=9)
-    at = index.propose(queries, 10)
+    distance, at = index.search(queries, 10)
+    at = np.take_along_axis(at, np.argsort(distance, axis=1)[:, :10], 1)
     truth = np.argsort(-(queries @ unit.T), axis=1)[:, :10]
     found = np.mean([len(np.intersect1d(a, b)) / 10 for a, b in zip(at, truth, strict=True)])
     assert found >= 0.97
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_a_scan_finds_the_nearest_among_many_that_rounding_puts_in_another_order(count: int) -> None:
+    """All rows are nearly the same one: only their true lengths, not their products, tell which are nearest."""
+    rng = np.random.default_rng(4)
+    rows = unit(unit(rng.normal(size=DIM)) + 2e-4 * rng.normal(size=(500, DIM))).astype(np.float16)
+    queries = unit(rows[:count].astype(np.float32) + 0.1 * rng.normal(size=(count, DIM))).astype(np.float32)
+    index = build(rows)
+    allowed = np.arange(500) % 3 > 0
+    for mask in (None, allowed):
+        distance, at = index.search(queries, 10, mask)
+        found = np.take_along_axis(at, np.argsort(distance, axis=1)[:, :10], 1)
+        truth = 1 - queries @ unit(rows.astype(np.float64)).T
+        truth[:, [] if mask is None else ~mask] = np.inf
+        nearest = np.sort(truth, axis=1)[:, :10]
+        assert np.allclose(np.sort(np.take_along_axis(truth, found, 1), axis=1), nearest, atol=2e-7)
+
+
+def test_every_finite_16_bit_float_is_widened_to_the_same_number() -> None:
+    every = np.arange(2**16, dtype=np.uint16).view(np.float16)
+    finite = every[np.isfinite(every)]
+    assert np.array_equal(widen(finite).view(np.int32), finite.astype(np.float32).view(np.int32))
 
 
 def test_a_higher_target_makes_an_index_look_deeper() -> None:
@@ -190,6 +221,70 @@ def test_a_reader_follows_a_new_generation_and_the_old_file_is_gone(tmp_path: Pa
         assert reader.query(ROWS[700])[0][0].record == RECORDS[700]
         assert [file.name for file in (tmp_path / "index").iterdir()] == ["gen-000002.reid"]
         assert reader.verify() == []
+
+
+def test_a_reader_goes_on_with_the_old_generation_until_the_new_one_is_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it has not seen go is dropped from the tombstones by then; and nothing is read from SQLite twice."""
+    may_open = threading.Event()
+    plain = Opening.run
+    monkeypatch.setattr(Opening, "run", lambda self: (may_open.wait(), plain(self)))
+    with Gallery.create(tmp_path, model_id="m@1", dim=DIM) as writer, Gallery.open(tmp_path) as reader:
+        ids = writer.add(RECORDS[:300], ROWS[:300])
+        writer.compact()
+        ids += writer.add(RECORDS[300:400], ROWS[300:400])
+        assert [hit.id for [hit] in reader.query(ROWS[:400], 1)] == ids
+        read, rows = [], reader.store.rows
+        monkeypatch.setattr(reader.store, "rows", lambda *span: read.append(span[0]) or rows(*span))
+
+        writer.remove(ids=[ids[3], ids[303]])
+        writer.compact()
+        ids += writer.add(RECORDS[400:450], ROWS[400:450])
+        writer.remove(ids=[ids[7], ids[307], ids[407]])
+        there = [i for i in range(450) if i not in (3, 7, 303, 307, 407)]
+
+        def answers() -> list[int]:
+            return [hit.id for [hit] in reader.query(ROWS[there], 1)]
+
+        for opened in (False, True):
+            if opened:
+                may_open.set()
+                reader._view._next[1].join()
+            assert answers() == [ids[i] for i in there]
+            assert len(reader.query(ROWS[0], 1000)[0]) == len(there) == len(reader)
+            assert reader._view.published.number == (2 if opened else 1)
+        assert read == [400]
+
+
+@pytest.mark.parametrize("moment", ["before", "while"])
+def test_a_generation_that_is_gone_before_it_is_opened_is_no_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    may_open = threading.Event()
+    plain = Opening.run
+    monkeypatch.setattr(Opening, "run", lambda self: (may_open.wait(), plain(self)))
+    with Gallery.create(tmp_path, model_id="m@1", dim=DIM) as writer, Gallery.open(tmp_path) as reader:
+        ids = writer.add(RECORDS[:300], ROWS[:300])
+        writer.compact()
+        reader.query(ROWS[0])
+        writer.remove(ids=[ids[3]])
+        writer.compact()
+        file = tmp_path / "index" / "gen-000002.reid"
+        if moment == "while":
+            assert reader.query(ROWS[4])[0][0].id == ids[4]
+        file.unlink()
+        may_open.set()
+        for _ in range(3):
+            assert reader.query(ROWS[3])[0][0].id != ids[3]
+            assert reader.query(ROWS[4])[0][0].id == ids[4]
+            reader._view._next[1].join()
+        assert (reader._view.published.number, reader._view.trouble) == (1, None)
+        writer.compact()
+        reader.query(ROWS[4])
+        reader._view._next[1].join()
+        reader.query(ROWS[4])
+        assert reader._view.published.number == 3
 
 
 def test_a_lost_or_foreign_index_costs_nothing_but_time(tmp_path: Path) -> None:
@@ -343,7 +438,7 @@ def test_a_filter_that_has_to_do_with_looks_still_finds_the_neighbours(
         allowed = np.zeros(len(rows), bool)
         allowed[first:last] = True
         truth = first + nearest(rows[first:last], queries, 10)
-        at = index.propose(queries, 10, allowed)
-        order = np.argsort(rescore(index.rows, queries, at), axis=1)[:, :10]
+        distance, at = index.search(queries, 10, allowed)
+        order = np.argsort(distance, axis=1)[:, :10]
         found = np.take_along_axis(at, order, 1)
         assert np.mean([np.isin(*pair).mean() for pair in zip(truth, found, strict=True)]) > 0.99

@@ -91,7 +91,7 @@ def closest_of(found: Found, k: int) -> Found:
 
 
 def one_a_group(
-    ask: Callable[[int], Found], known: Callable[[NDArray[np.int64]], dict[int, Record]], k: int, group: str
+    ask: Callable[[int], Found], known: Callable[[list[int]], dict[int, Record]], k: int, group: str
 ) -> list[tuple[list[float], list[int]]]:
     """Keep the best hit of each person or tracklet, looking as deep as k of them take.
 
@@ -106,7 +106,7 @@ def one_a_group(
     depth = 4 * k
     while True:
         distance, id = ask(depth)
-        records = known(np.unique(id))
+        records = known(np.unique(id).tolist())
         answers = [
             _heads(d, i, records, k, group) for d, i in zip(distance.tolist(), id.tolist(), strict=True)
         ]

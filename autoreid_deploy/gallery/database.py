@@ -82,6 +82,7 @@ class Database:
     def __init__(self, folder: Path, mode: str) -> None:
         self.folder = folder
         self._undone = 0
+        self._credited = 0
         address = f"{(folder / FILE).absolute().as_uri()}?mode={mode}"
         with self.plain_errors():
             self._connection = sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
@@ -236,6 +237,29 @@ class Database:
                 yield
 
     @contextlib.contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """Inside a `write`, take back what happens inside if it fails, and nothing else."""
+        with self.plain_errors():
+            self.run("SAVEPOINT part")
+            try:
+                yield
+            except BaseException:
+                if self._connection.in_transaction:
+                    self.run("ROLLBACK TO part")
+                    self.run("RELEASE part")
+                raise
+            self.run("RELEASE part")
+
+    def check(self) -> None:
+        """Refuse a closed file, and another thread than that which opened it."""
+        with self.plain_errors():
+            self.run("SELECT 1")
+
+    def credit(self) -> None:
+        """Count what another connection has written for this one as changed here."""
+        self._credited += 1
+
+    @contextlib.contextmanager
     def snapshot(self) -> Iterator[Version]:
         """Read one state for as long as this lasts; gives its version, which changes whenever rows may."""
         with self.plain_errors():
@@ -249,7 +273,7 @@ class Database:
 
     def _version(self) -> Version:
         # Others' commits, what was changed here, and what was changed here and taken back.
-        return self.scalar("PRAGMA data_version"), self.changes(), self._undone
+        return self.scalar("PRAGMA data_version"), self.changes() + self._credited, self._undone
 
     @contextlib.contextmanager
     def _end(self, statement: str) -> Iterator[None]:

@@ -337,7 +337,7 @@ class Gallery:
                 found = list(zip(distances.tolist(), ids.tolist(), strict=True))
             else:
                 found = answers.one_a_group(nearest, self.store.records, k, group)
-            records = self.store.records(np.unique([id for _, line in found for id in line]).astype(np.int64))
+            records = self.store.records({id for _, line in found for id in line})
             return self._hits(found, records, order, fpr, calibration or self.calibration)
 
     def _reranked(

@@ -7,6 +7,7 @@ one holds the SHA-256 of the head. Head, ids and codes are checked whenever a fi
 large, are mapped and checked by `check_rows`, in a thread of its own while the first queries are answered.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -20,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoreid_deploy.gallery.engine import load_faiss
-from autoreid_deploy.gallery.index import Index, Rows16, Tuning
+from autoreid_deploy.gallery.half import Rows16
+from autoreid_deploy.gallery.index import Index, Tuning
 
 FOLDER = "index"
 _MAGIC = b"ARIDGEN1"
@@ -142,6 +144,39 @@ def sync(folder: Path) -> None:
         os.close(descriptor)
 
 
+def read_ids(path: Path, sha256: str) -> NDArray[np.int64]:
+    """Read the (G,) ascending ids of a generation alone, which is quick; raises as `read`."""
+    head, digest = _read_head(path)
+    if digest != sha256:
+        raise DamagedError(f"{path}: not the file that was published")
+    return _read_ids(path, head)
+
+
+def _read_ids(path: Path, head: dict[str, Any]) -> NDArray[np.int64]:
+    _check_section(path, head, "ids")
+    return np.fromfile(path, "<i8", int(head["count"]), offset=head["sections"]["ids"]["at"])
+
+
+class Opening(threading.Thread):
+    """Opens a generation's file in the background.
+
+    Attributes:
+        number: of the generation.
+        generation: once the thread has ended; None where the file can't be used.
+    """
+
+    def __init__(self, path: Path, sha256: str) -> None:
+        super().__init__(daemon=True, name="opening of an index")
+        self.generation: Generation | None = None
+        self._path = path
+        self._sha256 = sha256
+
+    def run(self) -> None:
+        """Open it."""
+        with contextlib.suppress(DamagedError, OSError):
+            self.generation = read(self._path, self._sha256)
+
+
 def read(path: Path, sha256: str) -> Generation:
     """Open a generation's file.
 
@@ -158,9 +193,8 @@ def read(path: Path, sha256: str) -> Generation:
         raise DamagedError(f"{path}: not the file that was published")
     try:
         count, dim, tuning = int(head["count"]), int(head["dim"]), Tuning(**head["tuning"])
-        for name in ("ids", "codes"):
-            _check_section(path, head, name)
-        ids = np.fromfile(path, "<i8", count, offset=head["sections"]["ids"]["at"])
+        ids = _read_ids(path, head)
+        _check_section(path, head, "codes")
         rows: Any = np.empty((0, dim), np.float16)
         if count:
             rows = np.asarray(np.memmap(path, "<f2", "r", head["sections"]["rows"]["at"], (count, dim)))

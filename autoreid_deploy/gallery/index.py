@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoreid_deploy.gallery.engine import BATCH, load_faiss, threads
+from autoreid_deploy.gallery.half import Rows16, widen
 
-Rows16 = NDArray[np.float16]
 EXACT, PQ, IVF = "exact", "pq", "ivf"
 KINDS = (EXACT, PQ, IVF)
 EXACT_UP_TO = 200_000
@@ -30,6 +30,8 @@ K = 10  # neighbours by which an index is tuned: the default of a query
 DEPTHS = (50, 100, 200, 400, 800, 1600)
 HELD_OUT = 200  # rows that ask when it is tuned
 SPARE = 32  # rows that an exact scan proposes beyond k, for the order among 16-bit roundings
+_FEW = 4  # and one that then looks whether these were enough
+_ROUNDING = 2.0**-10  # what 16 bits change of a unit row's length, and so of its products with queries, twice
 # How many more rows than pass by its share a filter makes the codes propose: filters and looks have to do with each
 # other, and what passes then lies deeper, where codes tell rows apart less well.
 _MARGIN = 7
@@ -91,35 +93,45 @@ class Index:
         self.codes = codes
         self.tuning = tuning
         self._scan = _scan(rows) if codes is None else None
+        self._lengths = _lengths(rows) if codes is None else None
 
     def grow(self, rows: Rows16) -> None:
         """Take more rows into an exact scan: all of them again, the new ones at the end."""
-        assert self._scan is not None
+        assert self._scan is not None and self._lengths is not None
         new = np.ascontiguousarray(rows[len(self.rows) :]).view(np.uint8).reshape(-1, 2 * rows.shape[1])
         self._scan.add_sa_codes(new)
+        self._lengths = np.concatenate([self._lengths, _lengths(rows[len(self.rows) :])])
         self.rows = rows
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def propose(
+    def search(
         self, queries: NDArray[np.float32], k: int, allowed: NDArray[np.bool_] | None = None
-    ) -> NDArray[np.int64]:
-        """Propose rows among which the k nearest are.
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Find rows among which the k nearest are.
 
         Args:
             queries: (Q, D) unit rows.
             k: how many neighbours are wanted.
-            allowed: (G,) which rows may be proposed; None for all.
+            allowed: (G,) which rows may be found; None for all.
 
         Returns:
-            (Q, C) positions in no particular order, -1 where there are fewer.
+            (Q, C) distances in [0, 2] and positions in no particular order; infinite and -1 where there are fewer.
         """
         count = len(self) if allowed is None else int(allowed.sum())
+        if self._scan is not None and len(queries) < BATCH and count >= max(1, 0.25 * len(self)):
+            return self._scanned(queries, k, allowed, count)
+        at = self._propose(queries, k, allowed, count)
+        return rescore(self.rows, queries, at), at
+
+    def _propose(
+        self, queries: NDArray[np.float32], k: int, allowed: NDArray[np.bool_] | None, count: int
+    ) -> NDArray[np.int64]:
         if not count:
             return np.empty((len(queries), 0), np.int64)
         if self._scan is not None:
-            return self._exactly(queries, k, allowed, count)
+            return subset(self.rows, queries, None if allowed is None else np.flatnonzero(allowed), k)
         depth = self._depth(k)
         if allowed is not None and count <= max(4 * depth, 0.03 * len(self)):
             # Few rows pass: scanning just those is exact, and quicker than looking for them among all.
@@ -131,7 +143,7 @@ class Index:
         needed = min(k if allowed is None else depth, count)
         short = np.flatnonzero((found >= 0).sum(axis=1) < needed)
         if len(short):
-            among = np.arange(len(self)) if allowed is None else np.flatnonzero(allowed)
+            among = None if allowed is None else np.flatnonzero(allowed)
             exact = subset(self.rows, queries[short], among, k)
             widened = np.full((len(queries), max(found.shape[1], exact.shape[1])), -1, np.int64)
             widened[:, : found.shape[1]] = found
@@ -143,21 +155,22 @@ class Index:
     def _depth(self, k: int) -> int:
         return max(self.tuning.depth * -(-k // K), k)
 
-    def _exactly(
+    def _scanned(
         self, queries: NDArray[np.float32], k: int, allowed: NDArray[np.bool_] | None, count: int
-    ) -> NDArray[np.int64]:
-        if allowed is not None and (count < 0.25 * len(self) or len(queries) >= BATCH):
-            return subset(self.rows, queries, np.flatnonzero(allowed), k)
-        if len(queries) >= BATCH:
-            return _scan_batch(self.rows, queries, k + SPARE)
-        faiss = load_faiss()
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         told = None
         if allowed is not None:
-            bits = np.packbits(allowed, bitorder="little")
-            told = faiss.SearchParameters(sel=faiss.IDSelectorBitmap(bits))
-        with threads(len(queries)):
-            found = self._scan.search(queries, min(k + SPARE, count), params=told)[1]  # type: ignore[union-attr]
-        return np.asarray(found, np.int64)
+            faiss = load_faiss()
+            told = faiss.SearchParameters(sel=faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little")))
+        depth = min(k + _FEW, count)
+        while True:
+            with threads(len(queries)):
+                near, at = self._scan.search(queries, depth, params=told)  # type: ignore[union-attr]
+            # Rows beyond may be as near by their true lengths, unless they are clearly farther away.
+            if depth == count or (near[:, k - 1] - near[:, -1] > _ROUNDING).all():
+                near /= self._lengths[at]  # type: ignore[index]
+                return _as_distance(near), at
+            depth = min(16 * depth, count)
 
     def _coded(self, queries: NDArray[np.float32], depth: int) -> NDArray[np.int64]:
         faiss = load_faiss()
@@ -172,16 +185,19 @@ class Index:
 
 
 def subset(
-    rows: Rows16, queries: NDArray[np.float32], positions: NDArray[np.int64], k: int
+    rows: Rows16, queries: NDArray[np.float32], positions: NDArray[np.int64] | None, k: int
 ) -> NDArray[np.int64]:
-    """Propose the nearest of some rows, exactly: (Q, min(k + SPARE, S)) positions."""
-    if len(positions) <= k + SPARE:
-        return np.broadcast_to(positions, (len(queries), len(positions)))
+    """Propose the nearest of some rows (None: of all), exactly: (Q, min(k + SPARE, S)) positions."""
+    count = len(rows) if positions is None else len(positions)
+    if count <= k + SPARE:
+        positions = np.arange(count) if positions is None else positions
+        return np.broadcast_to(positions, (len(queries), count))
     if len(queries) >= BATCH:
         return _scan_batch(rows, queries, k + SPARE, positions)
     with threads(len(queries)):
-        found: NDArray[np.int64] = _scan(rows[positions]).search(queries, k + SPARE)[1]
-    return positions[found]
+        scan = _scan(rows if positions is None else rows[positions])
+        found: NDArray[np.int64] = scan.search(queries, k + SPARE)[1]
+    return found if positions is None else positions[found]
 
 
 def _scan(rows: Rows16) -> Any:
@@ -208,7 +224,7 @@ def _scan_batch(
         for start in range(0, count, _CHUNK):
             stop = min(start + _CHUNK, count)
             chosen = slice(start, stop) if positions is None else positions[start:stop]
-            part = rows[chosen].astype(np.float32)
+            part = widen(rows[chosen])
             near, at = faiss.knn(queries, part, min(k, stop - start), faiss.METRIC_INNER_PRODUCT)
             best, where = np.hstack([best, near]), np.hstack([where, at + start])
             if best.shape[1] > 8 * k or stop == count:
@@ -230,12 +246,27 @@ def rescore(rows: Rows16, queries: NDArray[np.float32], positions: NDArray[np.in
         (Q, C) distances in [0, 2], infinite where there is none.
     """
     distance = np.full(positions.shape, np.inf, np.float32)
-    for i, (query, at) in enumerate(zip(queries, positions, strict=True)):
-        there = at >= 0
-        near = rows[at[there]].astype(np.float32)
-        norms = np.sqrt(np.einsum("cd,cd->c", near, near))
-        distance[i, there] = np.clip(1 - near @ query / norms, 0, 2)
+    for line, query, at in zip(distance, queries, positions, strict=True):
+        there = slice(None) if at.min(initial=0) >= 0 else at >= 0
+        near = widen(rows[at[there]])
+        line[there] = _as_distance(near @ query / np.sqrt(np.einsum("cd,cd->c", near, near)))
     return distance
+
+
+def _as_distance(cosine: NDArray[np.float32]) -> NDArray[np.float32]:
+    """1 - cosine, in place, whatever the last digit was rounded to."""
+    np.subtract(1, cosine, out=cosine)
+    np.maximum(cosine, 0, out=cosine)
+    return np.minimum(cosine, 2, out=cosine)
+
+
+def _lengths(rows: Rows16) -> NDArray[np.float32]:
+    """(G,) lengths of rows, which are 1 but for the rounding to 16 bits."""
+    lengths = np.empty(len(rows), np.float32)
+    for start in range(0, len(rows), _CHUNK):
+        part = widen(rows[start : start + _CHUNK])
+        lengths[start : start + len(part)] = np.sqrt(np.einsum("gd,gd->g", part, part))
+    return lengths
 
 
 def build(rows: Rows16, kind: str | None = None, target: float = RECALL, seed: int = _SEED) -> Index:
@@ -269,7 +300,7 @@ def build(rows: Rows16, kind: str | None = None, target: float = RECALL, seed: i
 
 
 def _unit(rows: Rows16) -> NDArray[np.float32]:
-    wide = rows.astype(np.float32)
+    wide = widen(rows)
     wide /= np.linalg.norm(wide, axis=1, keepdims=True)
     return wide
 
@@ -291,9 +322,9 @@ def _encode(rows: Rows16, kind: str, halved: bool, rng: np.random.Generator) -> 
         for clustering in [codes.pq.cp, *([codes.cp] if lists else [])]:
             clustering.min_points_per_centroid = 1
         sample = np.sort(rng.choice(len(rows), min(_TRAINING, len(rows)), replace=False))
-        turned.train(rows[sample].astype(np.float32))
+        turned.train(widen(rows[sample]))
         for start in range(0, len(rows), 4 * _CHUNK):
-            turned.add(rows[start : start + 4 * _CHUNK].astype(np.float32))
+            turned.add(widen(rows[start : start + 4 * _CHUNK]))
     return turned
 
 
@@ -342,7 +373,7 @@ def _timed(index: Index, queries: NDArray[np.float32]) -> Index:
     taken = []
     for query in queries[:20, None]:
         start = time.perf_counter()
-        rescore(index.rows, query, index.propose(query, K))
+        index.search(query, K)
         taken.append(time.perf_counter() - start)
     size = index.tuning.bytes_a_row
     if index.codes is not None:

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from autoreid_deploy.errors import GalleryError
 from autoreid_deploy.gallery.database import DAMAGED, FILE, Database, Version
+from autoreid_deploy.gallery.group import group_of
+from autoreid_deploy.gallery.half import widen
 from autoreid_deploy.gallery.pages import count_unclean
 from autoreid_deploy.gallery.paths import path_value
 from autoreid_deploy.records import DISTRACTOR, JUNK, Record
@@ -103,6 +105,7 @@ class Store:
         self._database = database
         self.folder = database.folder
         self.meta = self._read_meta()
+        self._group = group_of(self.folder / FILE)
 
     @classmethod
     def create(cls, folder: Path, *, model_id: str, model: str, dim: int) -> "Store":
@@ -141,6 +144,10 @@ class Store:
         """Join what happens inside into one transaction."""
         return self._database.write()
 
+    def savepoint(self) -> contextlib.AbstractContextManager[None]:
+        """Make what happens inside a part of a `write` that may fail alone."""
+        return self._database.savepoint()
+
     def snapshot(self) -> contextlib.AbstractContextManager[Version]:
         """Read one state for as long as this lasts; gives its version, which changes whenever rows may."""
         return self._database.snapshot()
@@ -170,14 +177,26 @@ class Store:
     ) -> list[int]:
         """Insert crops; one whose path is there already replaces it and gets a new id.
 
+        Threads that call this at the same time, each on a store of its own, share a transaction and its sync. Each
+        returns when its rows are durable, and fails alone if they can't be written.
+
         Args:
             records: N records; their paths are stored absolute.
             rows: (N, D) unit rows.
             stamps: N stamps.
         """
         blobs = [row.tobytes() for row in rows.astype("<f2")]
+        crops = [_values(*pair) for pair in zip(records, stamps, strict=True)]
+        self._database.check()
+        if self.is_busy:
+            return self._insert(crops, blobs)
+        ids = self._group.run(self, lambda store: store._insert(crops, blobs), len(blobs))
+        self._database.credit()
+        return ids
+
+    def _insert(self, crops: Sequence[tuple[Any, ...]], blobs: Sequence[bytes]) -> list[int]:
         with self.write():
-            ids = self._new_ids(len(records))
+            ids = self._new_ids(len(crops))
             # Rows first: a path that comes twice replaces itself, and then takes its row along.
             self._database.run_many(
                 "INSERT INTO embedding VALUES (?, ?, ?)",
@@ -185,10 +204,7 @@ class Store:
             )
             self._database.run_many(
                 f"INSERT OR REPLACE INTO crop (id, {_COLUMNS}) VALUES (?, {_VALUES})",
-                (
-                    (id, *_values(*pair))
-                    for id, pair in zip(ids, zip(records, stamps, strict=True), strict=True)
-                ),
+                ((id, *crop) for id, crop in zip(ids, crops, strict=True)),
             )
         return list(ids)
 
@@ -251,24 +267,30 @@ class Store:
         with self._database.plain_errors():
             yield from map(self._read_row, self._database.run(f"{query} ORDER BY id", values))
 
-    def records(self, ids: NDArray[np.int64]) -> dict[int, Record]:
+    def records(self, ids: Iterable[int]) -> dict[int, Record]:
         """Read what is known about crops that an index has found, by id.
 
         Raises:
             GalleryError: one is not there: the file is damaged.
         """
-        found = {row.id: row.record for row in self.stored(ids)}
-        if lost := set(ids.tolist()) - found.keys():
+        asked = list(ids)
+        query = "SELECT id, path, pid, camid, time, tracklet FROM crop WHERE id IN (SELECT value FROM json_each(?))"
+        with self._database.plain_errors():
+            found = {
+                id: self._record(*known) for id, *known in self._database.run(query, (json.dumps(asked),))
+            }
+        if lost := set(asked) - found.keys():
             raise self._damaged(f"crop {min(lost)} is missing")
         return found
 
     def _read_row(self, row: tuple[Any, ...]) -> Stored:
-        id, path, pid, camid, moment, tracklet, size, mtime_ns, digest = row
-        place = Path(path) if isinstance(path, str) and "\0" not in path else None
-        if place is None or not place.is_absolute():
+        id, *known, size, mtime_ns, digest = row
+        return Stored(id, self._record(*known), None if digest is None else Stamp(size, mtime_ns, digest))
+
+    def _record(self, path: Any, *known: Any) -> Record:
+        if not isinstance(path, str) or "\0" in path or not os.path.isabs(path):  # noqa: PTH117  (a Path is slow)
             raise self._damaged("a path can't be read")
-        stamp = None if digest is None else Stamp(size, mtime_ns, digest)
-        return Stored(id, Record(place, pid, camid, moment, tracklet), stamp)
+        return Record(Path(path), *known)
 
     def embeddings(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Read all rows in order of id; see `rows`."""
@@ -346,7 +368,7 @@ class Store:
 
     def _check_lengths(self, rows: NDArray[np.float16]) -> None:
         for start in range(0, len(rows), _BLOCK):
-            part = rows[start : start + _BLOCK].astype(np.float32)
+            part = widen(rows[start : start + _BLOCK])
             if not np.all(np.abs(np.einsum("gd,gd->g", part, part) - 1) < 0.02):
                 raise self._damaged("an embedding is not a unit row")
 

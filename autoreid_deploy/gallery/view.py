@@ -1,20 +1,23 @@
 """What a reader searches: the current generation, and exactly what came and went since it was built."""
 
 import time
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autoreid_deploy.gallery import generation as files
 from autoreid_deploy.gallery.database import Version
-from autoreid_deploy.gallery.generation import DamagedError, Generation
-from autoreid_deploy.gallery.index import EXACT, Index, Rows16, Tuning, rescore
+from autoreid_deploy.gallery.generation import DamagedError, Generation, Opening
+from autoreid_deploy.gallery.half import Rows16
+from autoreid_deploy.gallery.index import EXACT, Index, Tuning
 from autoreid_deploy.gallery.store import Published, Store
 
 # How long a query may spend on catching up with what another process has written; the rest waits for the next one.
-PATIENCE_SECONDS = 0.02
-_SLICE = 2048
-_BLOCK = 16_384  # rows of the delta that grow together; what never moves costs no query its time
+PATIENCE_SECONDS = 0.01
+_SLICE = 512
+_BLOCK = 8192  # rows of the delta that grow together: making room for one more block costs a query few milliseconds
 
 Ids = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -38,10 +41,11 @@ class View:
         self._version: Version | None = None
         self._complete = False
         self._generation: Generation | None = None
+        self._next: tuple[Published, Opening] | None = None
         self._gone: Mask = np.zeros(0, bool)
         self._delta = Delta(store.meta.dim)
         self._sequence = 0
-        self._masks: dict[object, list[Mask]] = {}
+        self._masks: dict[object, list[Mask | None]] = {}
 
     def follow(self, version: Version, *, patient: bool = False) -> None:
         """Catch up with the state of the store, inside a snapshot of it.
@@ -51,38 +55,77 @@ class View:
         With `patient` it does.
         """
         fault = self._generation is not None and self._generation.fault is not None
-        if version == self._version and self._complete and not fault:
+        opened = self._next is not None and not self._next[1].is_alive()
+        if version == self._version and self._complete and not fault and not opened:
             return
         before, self._version = self._version, None
         self._masks.clear()
         published = self._store.current()
+        mine = patient or before is None or before[1:] != version[1:]
         undone = before is not None and before[2] != version[2]
-        swapped = (published and published.number) != (self.published and self.published.number)
-        if before is None or undone or swapped or fault:
-            self._start(published, reopen=before is None or swapped)
-        mine = patient or before is None or before[1:] != version[1:] or swapped
+        if before is None or undone or (published is None and self.published is not None):
+            self._start(published)
+        elif self._generation is not None and self._generation.fault is not None:
+            self._begin(self.published, None, self._generation.fault)
+            mine = True
+        elif published is not None and published != self.published:
+            self._move_to(published)
         self._complete = self._read_new(None if mine else time.monotonic() + PATIENCE_SECONDS)
         self._version = version
 
-    def _start(self, published: Published | None, *, reopen: bool) -> None:
+    def _start(self, published: Published | None) -> None:
         """Begin with a generation and nothing else."""
-        if not reopen and self._generation is not None and self._generation.fault:
-            self.trouble, self._generation = self._generation.fault, None
-        elif reopen:
-            self.trouble, self._generation = None, None
-            if published is not None:
-                path = self._store.folder / files.FOLDER / files.name_of(published.number)
-                try:
-                    self._generation = files.read(path, published.sha256)
-                    self._generation.check_rows_later()
-                except (DamagedError, OSError) as error:
-                    self.trouble = str(error)
-        self.published = published
-        size = len(self._generation.ids) if self._generation else 0
-        self._gone = np.zeros(size, bool)
-        last = published.last_id if published and self._generation else 0
-        self._delta = Delta(self._store.meta.dim, last)
+        if published is None:
+            self._begin(None, None, None)
+            return
+        try:
+            self._begin(published, files.read(self._path_of(published), published.sha256), None)
+        except (DamagedError, OSError) as error:
+            self._begin(published, None, str(error))
+
+    def _path_of(self, published: Published) -> Path:
+        return self._store.folder / files.FOLDER / files.name_of(published.number)
+
+    def _begin(self, published: Published | None, generation: Generation | None, trouble: str | None) -> None:
+        self.published, self.trouble, self._generation, self._next = published, trouble, generation, None
+        self._gone = np.zeros(len(generation.ids) if generation else 0, bool)
+        self._delta = Delta(self._store.meta.dim, published.last_id if published and generation else 0)
         self._sequence = 0
+        if generation is not None:
+            generation.check_rows_later()
+
+    def _move_to(self, published: Published) -> None:
+        """Go on with what is there while a new generation is opened, then take its place.
+
+        Its tombstones are dropped already, so what it has no more is looked up among its ids.
+        """
+        path, last_id = self._path_of(published), published.last_id
+        if self._next is None or self._next[0] != published:
+            try:
+                ids = files.read_ids(path, published.sha256)
+            except FileNotFoundError:  # the next one has taken its place already
+                ids = self._store.ids_where("id <= ?", (last_id,))
+            except (DamagedError, OSError):
+                self._start(published)
+                return
+            self._keep_only(ids, last_id)
+            self._next = published, Opening(path, published.sha256)
+            self._next[1].start()
+        elif not self._next[1].is_alive():
+            generation, delta = self._next[1].generation, self._delta
+            if generation is not None:
+                self._begin(published, generation, None)
+                self._delta.take_over(delta, last_id)
+            elif path.exists():
+                self._start(published)
+
+    def _keep_only(self, ids: Ids, last_id: int) -> None:
+        """Mark rows up to an id as removed that are not among some."""
+        there = np.zeros(last_id + 1, bool)
+        there[ids] = True
+        for known, _, gone in self._parts:
+            count = int(np.searchsorted(known, last_id, "right"))
+            gone[:count] |= ~there[known[:count]]
 
     def _read_new(self, deadline: float | None) -> bool:
         """Read rows and tombstones since the last time; says whether all rows were read."""
@@ -123,28 +166,32 @@ class View:
         Returns:
             (Q, min(k, S)) distances in [0, 2] and ids.
         """
-        distances = [np.empty((len(queries), 0), np.float32)]
-        found = [np.empty((len(queries), 0), np.int64)]
-        for (ids, index, gone), allowed in zip(self._parts, self._allowed(passing), strict=True):
-            all_there = passing is None and not gone.any()
-            at = index.propose(queries, k, None if all_there else allowed)
-            distances.append(rescore(index.rows, queries, at))
-            found.append(ids[at])
-        distance, id = np.concatenate(distances, axis=1), np.concatenate(found, axis=1)
+        found = []
+        for (ids, index, _), allowed in zip(self._parts, self._allowed(passing), strict=True):
+            near, at = index.search(queries, k, allowed)
+            found.append((near, ids[at]))
+        if not found:
+            return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
+        distance, id = found[0]
+        if len(found) > 1:
+            distance, id = (np.concatenate(part, axis=1) for part in zip(*found, strict=True))
         order = np.lexsort((id, distance), axis=1)[:, :k]
-        distance, id = np.take_along_axis(distance, order, 1), np.take_along_axis(id, order, 1)
-        there = np.isfinite(distance).sum(axis=1).min(initial=distance.shape[1])
+        line = np.arange(len(queries))[:, None]
+        distance, id = distance[line, order], id[line, order]
+        there = np.count_nonzero((distance < np.inf).all(axis=0))  # what is not there comes last
         return distance[:, :there], id[:, :there]
 
-    def _allowed(self, passing: tuple[object, Ids] | None) -> list[Mask]:
-        if passing is None:
-            return [~gone for _, _, gone in self._parts]
-        name, among = passing
+    def _allowed(self, passing: tuple[object, Ids] | None) -> Sequence[Mask | None]:
+        """Which rows of each part may be found; None for all of them."""
+        name = None if passing is None else passing[0]
         if name not in self._masks:
-            masks = []
-            for ids, _, _ in self._parts:
+            masks: list[Mask | None] = []
+            for ids, _, gone in self._parts:
+                if passing is None:
+                    masks.append(~gone if gone.any() else None)
+                    continue
                 mask = np.zeros(len(ids), bool)
-                mask[_places(ids, among)] = True
+                mask[_places(ids, passing[1])] = True
                 masks.append(mask)  # what was removed passes nothing
             self._masks[name] = masks
         return self._masks[name]
@@ -196,6 +243,16 @@ class Delta:
             count = min(len(ids), self.blocks[-1].room)
             self.blocks[-1].append(ids[:count], rows[:count])
             ids, rows = ids[count:], rows[count:]
+
+    def take_over(self, other: "Delta", last_id: int) -> None:
+        """Begin with the rows of another one whose ids are above one; they are not copied."""
+        self.last_id = max(last_id, other.last_id)
+        for block in other.blocks:
+            known, _, gone = block.part
+            count = int(np.searchsorted(known, last_id, "right"))
+            gone[:count] = True
+            if count < len(known):
+                self.blocks.append(block)
 
     def remove(self, ids: Ids) -> None:
         """Mark rows as removed; ids of others are no error."""
