@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from search.crowd.kinds import KINDS, plan
 from search.crowd.lighting import Lighting
-from search.crowd.places import KINDS, Plan, Thing, hides, plan
+from search.crowd.places import Plan, Thing, hides
 from search.crowd.render import Light, View
 from search.crowd.sensor import Sensor
 
@@ -59,7 +60,7 @@ class Camera:
 
     @property
     def place(self) -> str:
-        """The kind of place, a key of `places.KINDS`."""
+        """The kind of place, a key of `kinds.KINDS`."""
         return self.plan.kind
 
     @property
@@ -136,7 +137,7 @@ def camera(seed: int, number: int, *, one_sensor: bool = False) -> Camera:
         frame = _FRAMES[int(rng.choice(len(_FRAMES), p=(0.3, 0.3, 0.1, 0.15, 0.15)))]
         slant = np.hypot(distance, height - TALL / 2)
         # Wider than this and a person at the edge would be drawn out of shape.
-        focal = max(frame[1] * np.exp(rng.uniform(np.log(0.12), np.log(0.42))) * slant / TALL, 0.8 * frame[1])
+        focal = max(frame[1] * np.exp(rng.uniform(np.log(0.14), np.log(0.42))) * slant / TALL, 0.8 * frame[1])
         roll = float(np.clip(rng.normal(0, 1.2), -4, 4))
         lighting, sensor = Lighting.drawn(rng, indoor=indoor), Sensor.drawn(rng)
         place = plan(kind, rng, (0.0, distance), height)

@@ -79,7 +79,7 @@ class Sensor:
             noise=float(np.clip(rng.lognormal(-5.2, 0.5), 0.002, 0.02)),
             motion=float(rng.choice([0.4, 1.0, 1.8, 3.0], p=[0.3, 0.35, 0.25, 0.1])),
             interlaced=float(rng.choice([0.0, 0.9], p=[0.85, 0.15])),
-            codec=int(rng.integers(40, 90)),
+            codec=int(rng.integers(45, 92)),
             quality=int(rng.integers(84, 96)),
             unsteadiness=float(rng.uniform(0.2, 1.0)),
         )
@@ -146,7 +146,7 @@ def _smeared(seen: Floats, sensor: Sensor, rng: np.random.Generator, scale: floa
         seen[1::2] = moved[1::2]
     radius = sensor.blur * scale * rng.uniform(0.85, 1.4)
     # Once in a while the camera is out of focus or somebody is past its depth.
-    radius += rng.exponential(0.6) * seen.shape[0] / 128 * (rng.random() < 0.15)
+    radius += rng.exponential(0.6) * seen.shape[0] / 128 * (rng.random() < 0.1)
     return np.asarray(cv2.GaussianBlur(seen, (0, 0), radius), np.float32) if radius > 0.3 else seen
 
 

@@ -76,7 +76,7 @@ def _lit(rng: np.random.Generator, side: int, colour: Bytes, amount: float = 0.1
 
 
 def _bright(rng: np.random.Generator, dull: float = 0.0) -> Bytes:
-    hue = np.array([[[rng.integers(180), rng.integers(30, 210), rng.integers(60, 245)]]], np.uint8)
+    hue = np.array([[[rng.integers(180), rng.integers(20, 165), rng.integers(60, 230)]]], np.uint8)
     colour = cv2.cvtColor(hue, cv2.COLOR_HSV2RGB)[0, 0] * (1 - dull) + 120 * dull
     red, green, blue = (int(value) for value in colour)
     return red, green, blue

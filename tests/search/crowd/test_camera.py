@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from search.crowd.camera import LARGEST, LOWEST, SMALLEST, STEEPEST, camera
+from search.crowd.kinds import KINDS
 from search.crowd.lighting import Lighting
-from search.crowd.places import KINDS, Thing, hides
+from search.crowd.places import Thing, hides
 from search.crowd.sensor import Sensor
 
 SEED = 11

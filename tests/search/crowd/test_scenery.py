@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from search.crowd.camera import camera
+from search.crowd.kinds import KINDS
 from search.crowd.mesh import Material, box
-from search.crowd.places import KINDS, Thing
+from search.crowd.places import Thing
 from search.crowd.scenery import frame, obstacles, scenery
 from search.crowd.scenery.pictures import PICTURES, corners, sheet
 from search.crowd.scenery.stage import Stage
