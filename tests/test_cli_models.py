@@ -119,6 +119,6 @@ def test_a_wrong_name_is_told_the_right_ones(run: Run, crop_folder: Path) -> Non
 
 @pytest.mark.parametrize("command", [index.cli.commands["build"], eval_.cli], ids=["build", "eval"])
 def test_help_names_every_bundled_model(command: click.Command) -> None:
-    with click.Context(command, max_content_width=400) as context:
+    with click.Context(command, terminal_width=400, max_content_width=400) as context:
         text = command.get_help(context)
     assert f"A bundled model ({', '.join(bundled_models())})" in text
