@@ -7,7 +7,9 @@ from search.config import RunConfig, Source, find_ids, load_config
 from search.genotype import load_genotype
 from search.search_config import SearchConfig
 
-CONFIGS = sorted((Path(__file__).parents[2] / "search" / "configs").glob("*.toml"))
+FOLDER = Path(__file__).parents[2] / "search" / "configs"
+# Those without crops to train on are of crowds, and tested with them.
+CONFIGS = [path for path in sorted(FOLDER.glob("*.toml")) if "[[train]]" in path.read_text()]
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)

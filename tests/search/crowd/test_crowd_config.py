@@ -22,6 +22,16 @@ def test_the_bundled_configuration_says_the_defaults():
     assert CrowdConfig.load(BUNDLED) == CrowdConfig()
 
 
+def test_the_sample_in_the_repository_is_of_its_configuration():
+    config = CrowdConfig.load(BUNDLED.with_name("sample.toml"))
+    crops = sorted(Path("docs/sample").rglob("*.jpg"))
+    assert len(crops) == config.people * config.crops
+    assert {int(crop.name[:5]) for crop in crops} == set(range(1, config.people + 1))
+    assert {int(crop.name.split("_c")[1].split("s")[0]) for crop in crops} <= set(
+        range(1, config.cameras + 1)
+    )
+
+
 def test_keys_are_read(told):
     config = CrowdConfig.load(
         told('people = 7\nmet = [2, 3]\nsize = [256, 128]\nlookalikes = 1\nsensors = "one"\n')
