@@ -2,7 +2,10 @@
 
 import os
 import random
+import signal
 import sqlite3
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -180,6 +183,37 @@ def test_a_creation_that_died_leaves_nothing_in_the_way(
         Store.create(tmp_path, **MODEL)
     monkeypatch.undo()
     assert not Database.exists(tmp_path)
+    Store.create(tmp_path, **MODEL).close()
+    assert Database.exists(tmp_path)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from autoreid_deploy.gallery.database import Database
+
+plain = Database.run
+
+def run(self, statement, *values):
+    if statement.startswith("PRAGMA user_version ="):
+        plain(self, "PRAGMA cache_size = 1")  # so that pages reach the file before the end
+        plain(self, "CREATE TABLE more (content)")
+        self.run_many("INSERT INTO more VALUES (?)", [(bytes(4000),)] * 100)
+        os.kill(os.getpid(), signal.SIGKILL)
+    return plain(self, statement, *values)
+
+Database.run = run
+Database.create(Path(sys.argv[1]), {"dim": "2"})
+"""
+
+
+def test_a_creation_that_was_killed_while_it_wrote_made_none(tmp_path: Path) -> None:
+    process = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False)
+    assert process.returncode == -signal.SIGKILL
+    assert (tmp_path / FILE).stat().st_size > 0
+    assert not Database.exists(tmp_path)
+    with pytest.raises(GalleryError, match="there is no index at"):
+        Store.open(tmp_path)
     Store.create(tmp_path, **MODEL).close()
     assert Database.exists(tmp_path)
 

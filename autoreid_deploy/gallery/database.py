@@ -157,9 +157,19 @@ class Database:
 
     @staticmethod
     def exists(folder: Path) -> bool:
-        """Say whether the folder holds a database; a creation that died before its first byte made none."""
+        """Say whether the folder holds a database; a creation that was killed made none."""
+        file = folder / FILE
+        if (
+            folder / f"{FILE}-journal"
+        ).exists():  # of one that was killed while it wrote: to read is to undo that
+            address = f"{file.absolute().as_uri()}?mode=rw"
+            with (
+                contextlib.suppress(sqlite3.DatabaseError),
+                contextlib.closing(sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS)) as connection,
+            ):
+                connection.execute("SELECT count(*) FROM sqlite_master")
         try:
-            return (folder / FILE).stat().st_size > 0
+            return file.stat().st_size > 0
         except (FileNotFoundError, NotADirectoryError):
             return False
 
