@@ -61,7 +61,7 @@ class Trainer(Run):
         learning = [self.network] if self.pupil is None else [self.network, self.pupil]
         self.optimiser = optimiser(nn.ModuleList(learning), recipe)
         self.rivals = Rivals.of(self.train, self.config.train, self.device)
-        rivals = self.rivals and self.rivals.of_one
+        rivals = None if self.rivals is None else self.rivals.of_one
         self.sampler = sampler_of(self.train, self.config.train, recipe, recipe.seed, rivals)
         groups = [pool.people for pool in pools_of(self.train, self.config.train)]
         self.heads = Heads(

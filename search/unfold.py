@@ -7,7 +7,7 @@ gives these the statistics of the crops to come, so that a training starts where
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import cast
@@ -16,6 +16,7 @@ import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
+from onnx import numpy_helper
 from torch import Tensor, nn
 
 from autoreid_deploy.errors import InputError
@@ -51,14 +52,20 @@ def read_onnx(path: Path, genotype: Genotype, config: NetworkConfig) -> Network:
     sources, twins = _sources(network), _twins(network)
     with torch.no_grad():
         for name, module in network.named_modules():
-            if isinstance(module, nn.BatchNorm2d):
-                _fill_norm(module, twins.get(name, name), sources.get(name, {}), file)
-            elif isinstance(module, nn.Conv2d | nn.Linear) and name != "classifier":
+            if isinstance(module, nn.Conv2d | nn.Linear) and name != "classifier":
                 file.fill(module.weight, f"{name}.weight")
                 if isinstance(module, nn.Linear) and module.bias is not None:
                     file.fill(module.bias, f"{name}.bias", 0)
                 elif module.bias is not None:  # its BN adds it
                     module.bias.zero_()
+        for name, module in network.named_modules():
+            if not isinstance(module, nn.BatchNorm2d):
+                continue
+            if name in sources:
+                _unfold(network, module, sources[name], file)
+            else:
+                own = file.holds(f"{name}.running_mean")
+                _fill_norm(module, name if own else twins.get(name, name), file)
     _require_same(network, path, config)
     return network
 
@@ -79,11 +86,11 @@ def reopen(network: Network, images: Images) -> None:
         for norm in norms:
             mean, variance = _running(norm)
             new_mean, new_variance = seen[norm]
-            norm.weight /= torch.sqrt(variance + norm.eps)
+            norm.weight.div_(torch.sqrt(variance + norm.eps))
             if norm is not network.neck:  # whose bias stays 0, so that its mean is the file's
-                norm.bias += norm.weight * (new_mean - mean)
+                norm.bias.add_(norm.weight * (new_mean - mean))
                 mean.copy_(new_mean)
-            norm.weight *= torch.sqrt(new_variance + norm.eps)
+            norm.weight.mul_(torch.sqrt(new_variance + norm.eps))
             variance.copy_(new_variance)
 
 
@@ -93,7 +100,7 @@ class _File:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._graph = onnx.load(path).graph
-        self._held = {tensor.name: tensor for tensor in self._graph.initializer}
+        self._held: dict[str, onnx.TensorProto] = {t.name: t for t in self._graph.initializer}
 
     def fill(self, target: Tensor, name: str, default: float | None = None) -> None:
         """Copy a tensor of the file; an optimiser of graphs drops biases that are 0.
@@ -116,38 +123,50 @@ class _File:
         else:
             target.copy_(torch.from_numpy(found.copy()))
 
+    def holds(self, name: str) -> bool:
+        """Whether there is a tensor of this name."""
+        return f"network.{name}" in self._held
+
     def _find(self, name: str) -> NDArray[np.generic] | None:
-        if held := self._held.get(f"network.{name}"):
-            return onnx.numpy_helper.to_array(held)
-        # A linear layer over more than two axes is a product and a sum; its weight is turned and has no name.
-        bias = f"network.{name.removesuffix('weight')}bias"
-        sums = [node for node in self._graph.node if node.op_type == "Add" and bias in node.input]
-        if name.endswith("weight") and len(sums) == 1:
-            for node in self._graph.node:
-                if (
-                    node.op_type == "MatMul"
-                    and node.output[0] in sums[0].input
-                    and node.input[1] in self._held
-                ):
-                    return onnx.numpy_helper.to_array(self._held[node.input[1]]).T
+        held = self._held.get(f"network.{name}")
+        if held is None and name.endswith((".key.weight", ".query.weight")):
+            held = self._projection(*name.rsplit(".", 2)[:2])
+            return None if held is None else numpy_helper.to_array(held).T
+        return None if held is None else numpy_helper.to_array(held)
+
+    def _projection(self, op: str, wanted: str) -> onnx.TensorProto | None:
+        """The weight of a part-aware op's key or query, which is turned in a graph and has no name there.
+
+        Both multiply what the op's convolution puts out; the query is turned before it meets the key.
+        """
+        convolution = [node for node in self._graph.node if f"network.{op}.local.weight" in node.input]
+        for parts in self._readers(self._readers(convolution)):
+            if parts.op_type == "MatMul" and parts.input[1] in self._held:
+                after = self._readers([parts])
+                after = self._readers(after) if after[0].op_type == "Add" else after
+                if ("query" if after[0].op_type == "Transpose" else "key") == wanted:
+                    return self._held[parts.input[1]]
         return None
 
+    def _readers(self, nodes: Sequence[onnx.NodeProto]) -> list[onnx.NodeProto]:
+        given = {name for node in nodes for name in node.output}
+        return [node for node in self._graph.node if given & set(node.input)]
 
-def _sources(network: Network) -> dict[str, Mapping[str, int]]:
-    """The layers that each BN was folded into, as `export/deploy_model.py` does it, and their widths."""
-    found: dict[str, Mapping[str, int]] = {}
+
+def _sources(network: Network) -> dict[str, Sequence[str]]:
+    """The layers that each BN was folded into, as `export/deploy_model.py` does it."""
+    found: dict[str, Sequence[str]] = {}
     for name, module in network.named_modules():
         if isinstance(module, FactorizedReduce):
-            halves = {f"{name}.even": module.even.out_channels, f"{name}.odd": module.odd.out_channels}
-            found[f"{name}.bn"] = halves
+            found[f"{name}.bn"] = (f"{name}.even", f"{name}.odd")
         elif isinstance(module, PartAware):
-            found[f"{name}.local_bn"] = {f"{name}.local": module.local.out_channels}
+            found[f"{name}.local_bn"] = (f"{name}.local",)
         elif isinstance(module, nn.Sequential):
             for i, (layer, norm) in enumerate(pairwise(module)):
                 if isinstance(layer, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-                    found[f"{name}.{i + 1}"] = {f"{name}.{i}": layer.out_channels}
+                    found[f"{name}.{i + 1}"] = (f"{name}.{i}",)
     if isinstance(network.bottleneck, nn.Linear):
-        found["neck"] = {"bottleneck": network.dim}
+        found["neck"] = ("bottleneck",)
     return found
 
 
@@ -163,20 +182,36 @@ def _twins(network: Network) -> dict[str, str]:
     return found
 
 
-def _fill_norm(norm: nn.BatchNorm2d, name: str, sources: Mapping[str, int], file: _File) -> None:
-    """A BN that was folded adds what its layers add now; another one is in the file as it was."""
+def _fill_norm(norm: nn.BatchNorm2d, name: str, file: _File) -> None:
+    """A BN that was not folded is in the file as it was."""
     mean, variance = _running(norm)
-    if not sources:
-        for what, default in (("weight", 1), ("bias", 0)) if norm.affine else ():
-            file.fill(getattr(norm, what), f"{name}.{what}", default)
-        file.fill(mean, f"{name}.running_mean", 0)
-        file.fill(variance, f"{name}.running_var", 1)
-        return
-    for layer, part in zip(sources, norm.bias.split(list(sources.values())), strict=True):
-        file.fill(part, f"{layer}.bias", 0)
+    for what, default in (("weight", 1), ("bias", 0)) if norm.affine else ():
+        file.fill(getattr(norm, what), f"{name}.{what}", default)
+    file.fill(mean, f"{name}.running_mean", 0)
+    file.fill(variance, f"{name}.running_var", 1)
+
+
+def _unfold(network: Network, norm: nn.BatchNorm2d, sources: Sequence[str], file: _File) -> None:
+    """A BN that was folded into layers takes back what they add, and the lengths of their filters.
+
+    A filter before a BN may have any length. It gets 1, about what it has in training: the triplet loss looks at the
+    feature before the neck, and steps are as long as filters of that length need them.
+    """
+    mean, variance = _running(norm)
+    layers = [cast(nn.Conv2d | nn.Linear, network.get_submodule(name)) for name in sources]
+    widths = [len(layer.weight) for layer in layers]
+    for name, layer, gain, bias in zip(
+        sources, layers, torch.split(norm.weight, widths), torch.split(norm.bias, widths), strict=True
+    ):
+        file.fill(bias, f"{name}.bias", 0)
+        length = layer.weight.flatten(1).norm(dim=1)
+        gain.copy_(torch.where(length > 0, length, 1))
+        layer.weight /= gain.view(-1, *[1] * (layer.weight.dim() - 1))
     variance.fill_(1 - norm.eps)
-    if name == "neck":  # the classifier's planes go through the origin: all that it adds comes from its mean
-        mean.copy_(-norm.bias)
+    if (
+        norm is network.neck
+    ):  # the classifier's planes go through the origin: all that it adds comes from its mean
+        mean.copy_(-norm.bias / norm.weight)
         norm.bias.zero_()
 
 
