@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from search.config import RunConfig, Source, load_config
 from search.data import Crops, list_crops, load_crops
-from search.scoring import embed
+from search.scoring import embed, validate
 from search.start import Start
 from search.trainer import Trainer
 
@@ -126,7 +126,8 @@ def reassociate(
 
     Returns:
         `returns`, how many come back; `tracklet`, the share of those whose nearest tracklet by mean row is one of
-        theirs; `crops` and `crop`, the same of single crops, each of which asks alone.
+        theirs; `crops` and `crop`, the same of single crops, each of which asks alone; `crop_by_person`, where those
+        of each return weigh the same.
     """
     right, single = [], []
     for asked in tracklets:
@@ -143,7 +144,7 @@ def reassociate(
         "tracklet": float(np.mean(right)),
         "crops": len(every),
         "crop": float(np.mean(every)),
-        "crop, each person alike": float(np.mean([some.mean() for some in single])),
+        "crop_by_person": float(np.mean([some.mean() for some in single])),
     }
 
 
@@ -159,64 +160,96 @@ def arms(told: RunConfig) -> dict[str, RunConfig]:
     return {"tracklets": told, "tracklets, no times": timeless, "people by name": named}
 
 
+@dataclass(frozen=True)
+class Bench:
+    """What every row has in common.
+
+    Attributes:
+        start: the trained network.
+        folder: the crops of the clip.
+        work: where runs go.
+        split: the last frame to learn from.
+        every: all crops.
+        elsewhere: people of other cameras, who show what is forgotten; None: not asked.
+    """
+
+    start: Start
+    folder: Path
+    work: Path
+    split: int
+    every: Crops
+    elsewhere: Crops | None
+
+    def row(self, name: str, config: RunConfig, learn: bool) -> dict[str, Any]:
+        """Fine-tune, or leave it, and measure."""
+        train = crops_of(self.start, config.train, self.folder)
+        run = self.work / f"{name} {config.recipe.seed}"
+        run.mkdir(parents=True, exist_ok=True)
+        trainer = Trainer(
+            config=config,
+            genotype=self.start.genotype,
+            train=train,
+            val=None,
+            folder=run,
+            device=CPU,
+            start=self.start,
+        )
+        began = time.process_time()
+        if learn and not trainer.run():
+            raise SystemExit("stopped")
+        found = {
+            "row": name,
+            "seed": config.recipe.seed,
+            "identities": train.people,
+            "learnt": len(train.records),
+        }
+        found["cpu_seconds"] = round(time.process_time() - began, 1)
+        rows = embed(trainer.average, self.every.images, CPU)
+        found |= reassociate(tracklets_of(self.every, rows), self.split)
+        if self.elsewhere is not None:
+            found["elsewhere_mAP"] = validate(trainer.average, self.elsewhere, CPU).mAP
+        return found
+
+
+def crops_of(start: Start, sources: Sequence[Source], root: Path) -> Crops:
+    """Read crops at the size of a network."""
+    return load_crops(list_crops(sources, root, root), (start.config.height, start.config.width))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--clip", type=Path, required=True)
     parser.add_argument("--truth", type=Path, required=True)
-    parser.add_argument("--work", type=Path, required=True, help="where crops and checkpoints go")
+    parser.add_argument("--work", type=Path, required=True, help="where crops and runs go")
     parser.add_argument("--model", default="autoreid-s")
     parser.add_argument("--split", type=int, default=420, help="the last frame to learn from")
-    parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--arms", nargs="*")
-    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=NUMBER", help="of the recipe")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--market", type=Path, help="Market-1501's bounding_box_train: what is forgotten")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    crops = options.work / "crops"
-    if not crops.is_dir():
-        cut(options.clip, options.truth, crops)
-    write_lists(crops, options.split)
+    folder = options.work / "crops"
+    if not folder.is_dir():
+        cut(options.clip, options.truth, folder)
+    write_lists(folder, options.split)
     start = Start.load(options.model)
     told = load_config(CONFIG, start.told)
-    size = (told.network.height, told.network.width)
-    every = load_crops(list_crops([Source(path="all.csv")], crops, crops), size)
-    found: list[dict[str, Any]] = []
-    for name, config in ({"before": told} | arms(told)).items():
-        for seed in range(options.seeds if name != "before" else 1):
-            if options.arms and name not in (*options.arms, "before"):
-                continue
-            recipe = replace(
-                config.recipe, seed=seed, **{k: float(v) for k, v in (i.split("=") for i in options.set)}
+    others = None
+    if options.market:
+        source = Source(path=options.market.name, names="market", ids="market1501_val_ids.txt")
+        others = crops_of(start, (source,), options.market.parent)
+    every = crops_of(start, (Source(path="all.csv"),), folder)
+    bench = Bench(start, folder, options.work, options.split, every, others)
+    found = [bench.row("before", told, learn=False)]
+    for name, config in arms(told).items():
+        for seed in range(options.seeds):
+            found.append(
+                bench.row(name, replace(config, recipe=replace(config.recipe, seed=seed)), learn=True)
             )
-            recipe = replace(recipe, epochs=int(recipe.epochs), people=int(recipe.people))
-            train = load_crops(list_crops(config.train, crops, crops), size)
-            trainer = Trainer(
-                config=replace(config, recipe=recipe),
-                genotype=start.genotype,
-                train=train,
-                val=None,
-                folder=options.work,
-                device=CPU,
-                start=start,
-            )
-            began = time.process_time()
-            if name != "before":
-                trainer.run()
-            spent = time.process_time() - began
-            figures = reassociate(
-                tracklets_of(every, embed(trainer.average, every.images, CPU)), options.split
-            )
-            row = {
-                "row": name,
-                "seed": seed,
-                "identities": train.people,
-                "learnt": len(train.records),
-                "cpu s": spent,
-            }
-            found.append(row | figures)
-            print(json.dumps(found[-1]), flush=True)
+    for row in found:
+        print(json.dumps(row))
     if options.json:
         options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
