@@ -37,9 +37,9 @@ class Rivals:
     @classmethod
     def of(cls, crops: Crops, sources: Sequence[Source], device: torch.device) -> Rivals | None:
         """Those of some crops; None where everybody is labelled, and therefore everybody's rival."""
-        tracked = np.array([source.tracklets for source in sources])[crops.origins]
-        if not tracked.any():
+        if not any(source.tracklets for source in sources):
             return None
+        tracked = np.array([source.tracklets for source in sources])[crops.origins]
         people = np.array(first_of_same_people(sources))[crops.origins]
         seen_by = [f"{group} {record.camid}" for group, record in zip(people, crops.records, strict=True)]
         camera = np.unique(seen_by, return_inverse=True)[1]
