@@ -71,8 +71,9 @@ def read_checkpoint(path: str | Path, metrics: Mapping[str, Any] | None = None) 
                 if run.teacher.rows
                 else {}
             ),
+            **({"init": state["init"]} if state.get("init") else {}),
         },
-        terms=run.terms or "not stated",
+        terms=_terms(run, state.get("init")),
         metrics={**_validation(state, run), **(metrics or {})},
         calibration={},
     )
@@ -117,6 +118,12 @@ def write_onnx(trained: Trained, path: Path) -> None:
     onnx.helper.set_model_props(model, spec.to_metadata())
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, path)
+
+
+def _terms(run: RunConfig, init: Mapping[str, Any] | None) -> str:
+    """What the weights may be used for; those that they started from have a say, too."""
+    own = run.terms or "not stated"
+    return f"{own}; started from {init['name']}: {init['terms']}" if init else own
 
 
 def _name_batch(model: onnx.ModelProto) -> None:

@@ -42,6 +42,7 @@ class Source:
         ids: an id list; only these people are taken. Empty: everybody.
         people: sources of one name show the same people under the same ids. Empty: people of its own.
         share: of the people of a batch; sources with 0 have together what is left.
+        tracklets: nobody's name is known: each tracklet is somebody of its camera (`search/rivals.py`).
         name: what a model card calls the set.
         terms: what its licence allows, for the model card.
     """
@@ -51,11 +52,14 @@ class Source:
     ids: str = ""
     people: str = ""
     share: float = 0.0
+    tracklets: bool = False
     name: str = ""
     terms: str = ""
 
     def __post_init__(self) -> None:
         check_limits(self, {"share": (0, 1)}, f"source {self.path}")
+        if self.tracklets and self.ids:
+            raise InputError(f"source {self.path}: tracklets have no names, so ids cannot choose among them")
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,8 @@ class RunConfig:
             raise InputError(f"name: expected a plain name, which a folder and a file get, got {self.name!r}")
         if not self.train:
             raise InputError("expected one or more [[train]] tables, got none")
+        if unnamed := [source.path for source in self.val if source.tracklets]:
+            raise InputError(f"val: {unnamed[0]}: tracklets have no names, so nobody can be scored by them")
         for source, first in zip(self.train, first_of_same_people(self.train), strict=True):
             if source.share != self.train[first].share:
                 raise InputError(
@@ -146,13 +152,22 @@ class RunConfig:
         return _build(cls, values, where)
 
     @classmethod
-    def load(cls, path: str | Path) -> Self:
+    def load(cls, path: str | Path, told: Mapping[str, Any] | None = None) -> Self:
         """Read a run's TOML file.
+
+        Args:
+            path: the file.
+            told: `genotype` and `network` of a trained network, which hold where the file is silent.
 
         Raises:
             InputError: the file is missing, is no TOML, or holds what `from_dict` refuses.
         """
-        return cls.from_dict(_read_toml(path), str(path))
+        plain = _read_toml(path)
+        if told:
+            network = plain.get("network", {})
+            whole = {**told["network"], **network} if isinstance(network, dict) else network
+            plain = {"genotype": told["genotype"], **plain, "network": whole}
+        return cls.from_dict(plain, str(path))
 
 
 def load_table(kind: type[T], path: str | Path) -> T:
@@ -164,9 +179,9 @@ def load_table(kind: type[T], path: str | Path) -> T:
     return _build(kind, _read_toml(path), str(path))
 
 
-def load_config(path: str | Path) -> RunConfig:
+def load_config(path: str | Path, told: Mapping[str, Any] | None = None) -> RunConfig:
     """Read a retraining's TOML file; see `RunConfig.load`."""
-    return RunConfig.load(path)
+    return RunConfig.load(path, told)
 
 
 def find_ids(name: str, beside: Path) -> Path:

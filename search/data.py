@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ class Labelled:
         record: the crop.
         people: the name that sources of the same people share, if there is one.
         first: position of the first source that shows these people; None for `source` itself.
+        tracked: its tracklet stands for a person who is not known.
     """
 
     source: int
@@ -32,11 +33,13 @@ class Labelled:
     record: Record
     people: str = ""
     first: int | None = None
+    tracked: bool = False
 
     @property
     def person(self) -> tuple[int, str]:
         """Who it is, over all sources."""
-        return self.source if self.first is None else self.first, str(self.record.pid)
+        who = (self.source if self.first is None else self.first), str(self.record.pid)
+        return (who[0], f"tracklet {self.record.tracklet} of {self.record.camid}") if self.tracked else who
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ class Crops:
 
 
 def list_crops(sources: Sequence[Source], root: Path, beside: Path) -> list[Labelled]:
-    """List the crops of known people of all sources; junk and distractors teach nothing and are left out.
+    """List the crops of all sources; junk, distractors and people without a name teach nothing and are left out.
 
     Args:
         sources: what to take.
@@ -82,10 +85,11 @@ def list_crops(sources: Sequence[Source], root: Path, beside: Path) -> list[Labe
         beside: where id lists are looked up first.
 
     Raises:
-        InputError: nothing is there, no name tells a person, or nobody of an id list is among them.
+        InputError: nothing is there, no name tells a person, nobody of an id list is among them, or a crop of tracklets
+            has none.
     """
     return [
-        Labelled(i, root / source.path, record, source.people, first)
+        Labelled(i, root / source.path, record, source.people, first, source.tracklets)
         for i, (source, first) in enumerate(zip(sources, first_of_same_people(sources), strict=True))
         for record in _records(source, root, beside)
     ]
@@ -93,6 +97,8 @@ def list_crops(sources: Sequence[Source], root: Path, beside: Path) -> list[Labe
 
 def _records(source: Source, root: Path, beside: Path) -> list[Record]:
     folder = root / source.path
+    if source.tracklets:
+        return [_tracked(record, folder) for record in scan(folder, names=source.names)]
     known = [r for r in scan(folder, names=source.names) if r.pid not in (None, JUNK, DISTRACTOR)]
     if not known:
         raise InputError(
@@ -108,13 +114,33 @@ def _records(source: Source, root: Path, beside: Path) -> list[Record]:
     return kept
 
 
+def _tracked(record: Record, folder: Path) -> Record:
+    """A crop of a tracklet; in a folder, `CAMERA/TRACKLET/` says which, or `TRACKLET/` alone."""
+    if record.tracklet is not None:
+        return record
+    inside = record.path.relative_to(folder).parent if folder.is_dir() else Path()
+    if inside == Path():
+        raise InputError(
+            f"{record.path}: expected a crop of a tracklet; give a CSV with path,camid,time,tracklet, or a folder "
+            "of CAMERA/TRACKLET/ folders"
+        )
+    camera = record.camid if inside.parent == Path() else inside.parent.as_posix()
+    return replace(record, tracklet=inside.name, camid=camera)
+
+
 def refuse_known_people(train: Sequence[Labelled], val: Sequence[Labelled]) -> None:
     """Make sure that nobody is validated on whom the network learns.
 
     Raises:
         InputError: a person of the same folder, or of sources that say that they show the same people, is in both,
-            which measures classification and not retrieval.
+            which measures classification and not retrieval; so might the tracklets of one folder.
     """
+    unnamed = {place for crop in train if crop.tracked for place in (str(crop.folder), crop.people) if place}
+    if places := sorted(unnamed & {place for crop in val for place in (str(crop.folder), crop.people)}):
+        raise InputError(
+            "validation needs people that training has not seen, but nobody knows who is in the tracklets of "
+            f"{places[0]}; validate on another folder"
+        )
     learnt, asked = (
         {(place, crop.person[1]) for crop in crops for place in (str(crop.folder), crop.people) if place}
         for crops in (train, val)

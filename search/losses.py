@@ -1,8 +1,13 @@
-"""What retraining minimises: label-smoothed cross-entropy and the batch-hard triplet loss."""
+"""What retraining minimises: label-smoothed cross-entropy and the batch-hard triplet loss.
+
+Both push people apart, and take a question about pairs (`search/rivals.py`) where not all identities are known to be
+people of their own: then only those are pushed apart that surely are two.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -12,37 +17,46 @@ from torch.nn import functional as F
 
 from search.distributed import gather
 
+Apart: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+"""(N,) and (M,) identities -> (N, M) bool, whether two are surely two people."""
+
 
 class Heads:
-    """Cross-entropy with a softmax of its own for each group of people.
+    """Cross-entropy among those with whom a crop competes.
 
-    A crop counts among its own group alone: 5,000 people of one source do not push 500 of another around.
+    Each group of people has a softmax of its own: 5,000 people of one source do not push 500 of another around.
 
     Args:
         groups: who is in each; together everybody. None: everybody is in one.
         people: how many there are.
         device: where the logits live.
+        apart: with whom else an identity does not compete; None: with everybody of its group.
     """
 
-    def __init__(self, groups: Sequence[NDArray[np.int64]], people: int, device: torch.device) -> None:
-        self._groups = [torch.from_numpy(group).to(device) for group in groups]
+    def __init__(
+        self,
+        groups: Sequence[NDArray[np.int64]],
+        people: int,
+        device: torch.device,
+        apart: Apart | None = None,
+    ) -> None:
+        self._whole = len(groups) < 2 and apart is None
+        self._apart = apart
         self._home = torch.zeros(people, dtype=torch.int64, device=device)
-        self._place = torch.arange(people, device=device)
-        for number, group in enumerate(self._groups):
-            self._home[group] = number
-            self._place[group] = torch.arange(len(group), device=device)
+        for number, group in enumerate(groups):
+            self._home[torch.from_numpy(group).to(device)] = number
 
     def __call__(self, logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:
         """(N, people), (N,) -> the mean over the N crops."""
-        if len(self._groups) < 2:
+        if self._whole:
             return F.cross_entropy(logits, labels, label_smoothing=smoothing)
-        home, total = self._home[labels], logits.new_zeros(())
-        for number, group in enumerate(self._groups):
-            rows = torch.nonzero(home == number).squeeze(1)
-            if len(rows):
-                among, right = logits[rows][:, group], self._place[labels[rows]]
-                total = total + F.cross_entropy(among, right, label_smoothing=smoothing, reduction="sum")
-        return total / len(labels)
+        everybody = torch.arange(len(self._home), device=labels.device)
+        among = self._home[labels][:, None] == self._home[None, :]
+        if self._apart is not None:
+            among &= self._apart(labels, everybody) | (labels[:, None] == everybody)
+        logs = torch.log_softmax(logits.masked_fill(~among, -torch.inf), 1).masked_fill(~among, 0)
+        right = logs.gather(1, labels[:, None]).squeeze(1)
+        return -((1 - smoothing) * right + smoothing * logs.sum(1) / among.sum(1)).mean()
 
 
 def pairwise_distance(a: Tensor, b: Tensor) -> Tensor:
@@ -51,7 +65,7 @@ def pairwise_distance(a: Tensor, b: Tensor) -> Tensor:
     return squared.clamp(min=1e-12).sqrt()
 
 
-def batch_hard_triplet(features: Tensor, labels: Tensor, margin: float) -> Tensor:
+def batch_hard_triplet(features: Tensor, labels: Tensor, margin: float, apart: Apart | None = None) -> Tensor:
     """Hinge between each anchor's farthest positive and nearest negative (arXiv 1703.07737, equation 5).
 
     loss = mean over anchors of max(0, margin + max_p d(a, p) - min_n d(a, n))
@@ -60,10 +74,12 @@ def batch_hard_triplet(features: Tensor, labels: Tensor, margin: float) -> Tenso
         features: (N, D) of this process; candidates come from all processes.
         labels: (N,) people.
         margin: in the features' own units.
+        apart: who may be a negative; None: everybody else.
     """
     everyone, everyones_labels = gather(features), gather(labels)
     distance = pairwise_distance(features, everyone)
     same = labels[:, None] == everyones_labels[None, :]
     hardest_positive = distance.masked_fill(~same, 0).amax(1)
-    hardest_negative = distance.masked_fill(same, torch.inf).amin(1)
+    negative = ~same if apart is None else apart(labels, everyones_labels)
+    hardest_negative = distance.masked_fill(~negative, torch.inf).amin(1)
     return F.relu(margin + hardest_positive - hardest_negative).mean()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,7 +34,8 @@ class IdentitySampler:
 
     Each person's crops are shuffled and cut into chunks of K (the last one filled up from the same crops), and each
     batch takes a chunk of so many people of each pool, those with many chunks left more often. Once a pool is through,
-    it starts anew; with one pool and no `steps`, every crop is seen about once an epoch.
+    it starts anew; with one pool and no `steps`, every crop is seen about once an epoch. Where only some identities are
+    known to be two people, a person is drawn together with such others: there would be nothing to tell apart else.
 
     Args:
         labels: (N,) people numbered from 0.
@@ -44,6 +45,7 @@ class IdentitySampler:
         pools: who has a part of every batch; none: everybody is in one.
         cameras: (N,) which camera took a crop; given, the K crops of a chunk are by as many cameras as there are.
         steps: batches an epoch; 0: as many as all crops fill.
+        rivals: who is surely another person than somebody; None: everybody else.
 
     Raises:
         InputError: a pool has fewer people than its part of a batch, or no part.
@@ -59,6 +61,7 @@ class IdentitySampler:
         pools: Sequence[Pool] = (),
         cameras: NDArray[np.int64] | None = None,
         steps: int = 0,
+        rivals: Callable[[int], NDArray[np.int64]] | None = None,
     ) -> None:
         order = np.argsort(labels, kind="stable")
         counts = np.bincount(labels)
@@ -75,6 +78,7 @@ class IdentitySampler:
                     f"a batch needs {slot} people of {pool.name}, there are {len(pool.people)}; lower recipe.people"
                 )
         self.people, self.shots, self.seed, self._steps = people, shots, seed, steps
+        self._rivals = rivals
 
     def __len__(self) -> int:
         """Batches an epoch."""
@@ -107,8 +111,26 @@ class IdentitySampler:
                     queues[person] = self._shuffled(self._crops[person], rng)
             # The few people still unfinished at the end are joined by others.
             weight = left[pool.people] + 1e-3
-            chosen.append(pool.people[rng.choice(len(weight), slot, replace=False, p=weight / weight.sum())])
+            chosen.append(pool.people[self._draw(pool.people, weight, slot, rng)])
         return np.concatenate(chosen)
+
+    def _draw(
+        self, people: NDArray[np.int64], weight: NDArray[np.float64], slot: int, rng: np.random.Generator
+    ) -> NDArray[np.int64]:
+        """The places of `slot` of a pool's people, drawn by weight, each with the rivals that it has in the pool."""
+        if self._rivals is None:
+            return rng.choice(len(weight), slot, replace=False, p=weight / weight.sum())
+        drawn: list[int] = []
+        free = weight.copy()
+        while len(drawn) < slot:
+            first = int(rng.choice(len(free), p=free / free.sum()))
+            free[first] = 0
+            beside = np.flatnonzero(np.isin(people, self._rivals(int(people[first]))) & (free > 0))
+            some = min(slot - len(drawn) - 1, len(beside))
+            share = free[beside] / max(free[beside].sum(), 1e-9)
+            drawn += [first, *(rng.choice(beside, some, replace=False, p=share).tolist() if some else [])]
+            free[drawn] = 0
+        return np.array(drawn, np.int64)
 
     def _shuffled(self, crops: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
         shuffled = rng.permutation(crops)
@@ -118,7 +140,13 @@ class IdentitySampler:
         return np.concatenate([shuffled, rng.choice(crops, missing)])
 
 
-def sampler_of(crops: Crops, sources: Sequence[Source], recipe: Recipe, seed: int) -> IdentitySampler:
+def sampler_of(
+    crops: Crops,
+    sources: Sequence[Source],
+    recipe: Recipe,
+    seed: int,
+    rivals: Callable[[int], NDArray[np.int64]] | None = None,
+) -> IdentitySampler:
     """The batches that sources and recipe ask for."""
     return IdentitySampler(
         crops.labels,
@@ -128,6 +156,7 @@ def sampler_of(crops: Crops, sources: Sequence[Source], recipe: Recipe, seed: in
         pools=pools_of(crops, sources),
         cameras=crops.cameras() if recipe.across_cameras else None,
         steps=recipe.steps,
+        rivals=rivals,
     )
 
 

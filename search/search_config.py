@@ -101,6 +101,8 @@ class SearchConfig(RunConfig):
             raise InputError(
                 "a search has no [teacher]; let the found cells be taught by python -m search retrain"
             )
+        if any(source.tracklets for source in (*self.train, *self.alphas)):
+            raise InputError("a search needs people with names, tracklets are for python -m search retrain")
         if self.recipe.heads != "one":
             raise InputError('a search compares everybody with everybody; set recipe.heads = "one"')
         if not self.val:

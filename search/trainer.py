@@ -24,8 +24,10 @@ from search.genotype import Genotype
 from search.losses import Heads, batch_hard_triplet
 from search.network import Network, build_network
 from search.optim import follow, learning_rate, optimiser, precision
+from search.rivals import Rivals
 from search.sampler import pools_of, sampler_of
 from search.scoring import score, validate
+from search.start import Start
 from search.teacher import Pupil, taught_rows
 
 
@@ -38,24 +40,33 @@ class Trainer(Run):
         train: crops to learn from.
         val: crops of other people to be scored by, or None.
         taught: (N, D) float16, what a teacher says of each crop of `train`; None without one.
+        start: a trained network of the same shape to go on from; None: initial weights are drawn.
     """
 
     genotype: Genotype | None
     train: Crops
     val: Crops | None
     taught: NDArray[np.float16] | None = None
+    start: Start | None = None
 
     def __post_init__(self) -> None:
         recipe = self.config.recipe
         torch.manual_seed(recipe.seed)
         self.network: Network = self.build().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if self.start is not None:
+            self.start.fill(self.network, self.train.images)
+        self.origin = {} if self.start is None else dict(self.start.origin)
         self.average: Network = copy.deepcopy(self.network).requires_grad_(False)
         self.pupil = self._pupil()
         learning = [self.network] if self.pupil is None else [self.network, self.pupil]
         self.optimiser = optimiser(nn.ModuleList(learning), recipe)
-        self.sampler = sampler_of(self.train, self.config.train, recipe, recipe.seed)
+        self.rivals = Rivals.of(self.train, self.config.train, self.device)
+        rivals = None if self.rivals is None else self.rivals.of_one
+        self.sampler = sampler_of(self.train, self.config.train, recipe, recipe.seed, rivals)
         groups = [pool.people for pool in pools_of(self.train, self.config.train)]
-        self.heads = Heads(groups if recipe.heads == "each" else [], self.train.people, self.device)
+        self.heads = Heads(
+            groups if recipe.heads == "each" else [], self.train.people, self.device, self.rivals
+        )
         self.dtype = precision(recipe, self.device)
         if self.val is not None:
             # Crops that cannot be scored are an error now, and not epochs later.
@@ -120,7 +131,7 @@ class Trainer(Run):
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not torch.float32):
             features, embeddings, logits = self.parallel(x)
         cross_entropy = self.heads(logits.float(), labels, recipe.label_smoothing)
-        triplet = batch_hard_triplet(features.float(), labels, recipe.margin)
+        triplet = batch_hard_triplet(features.float(), labels, recipe.margin, self.rivals)
         loss: Tensor = cross_entropy + recipe.triplet_weight * triplet
         parts = [cross_entropy, triplet]
         if self.learn is not None and self.taught is not None:
@@ -164,9 +175,15 @@ class Trainer(Run):
             **taught,
             "config": self.config.to_dict(),
             "genotype": self.genotype.to_dict() if self.genotype else None,
+            "init": self.origin,
             "people": self.train.people,
             "data": [
-                {"name": source.name or source.path, "terms": source.terms, **self.train.count(i)}
+                {
+                    "name": source.name or source.path,
+                    "terms": source.terms,
+                    **self.train.count(i),
+                    **({"identities": "tracklets"} if source.tracklets else {}),
+                }
                 for i, source in enumerate(self.config.train)
             ],
             "network": self.network.state_dict(),
@@ -184,7 +201,9 @@ class Trainer(Run):
         Raises:
             InputError: the checkpoint is of another configuration, other cells or other crops.
         """
-        self.refuse_another(state, ("genotype", "data"))
+        before = state.get("init", {})
+        self.origin = before if self.start is None else self.origin
+        self.refuse_another({**state, "init": before}, ("genotype", "data", "init"))
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         if self.pupil is not None:

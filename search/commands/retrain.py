@@ -12,6 +12,7 @@ from autoreid_deploy.cli.common import Stopped
 from search.commands.common import choose_device, read_crops, run_folder, run_options
 
 if TYPE_CHECKING:
+    from autoreid_deploy.metrics import Evaluation
     from search.trainer import Trainer
 
 
@@ -21,6 +22,7 @@ Examples:
   python -m search retrain search/configs/autoreid-s.toml --data data/
   python -m search retrain search/configs/autoreid-s.toml --data data/ --resume
   python -m search retrain search/configs/autoreid-s.toml --data data/ --genotype found.json --out runs/found
+  python -m search retrain search/configs/own-cameras.toml --data mine/ --init autoreid-s
   torchrun --nproc-per-node 2 -m search retrain search/configs/autoreid-s.toml --data data/
 Ctrl-C keeps what is done; --resume goes on from there."""
 )
@@ -28,10 +30,16 @@ Ctrl-C keeps what is done; --resume goes on from there."""
 @click.option(
     "--genotype", help="Cells to take instead of the configuration's: a bundled name or a JSON file."
 )
+@click.option(
+    "--init",
+    metavar="MODEL",
+    help="Start from a trained network: a checkpoint (.pt), a bundled model's name or an exported .onnx file.",
+)
 @run_options
 def retrain(
     config: Path,
     genotype: str | None,
+    init: str | None,
     data: Path,
     out: Path | None,
     resume: bool,
@@ -45,14 +53,24 @@ def retrain(
     from search.config import load_config
     from search.data import list_crops, refuse_known_people
     from search.genotype import load_genotype
+    from search.scoring import validate
+    from search.start import Start
     from search.teacher import rows_of
     from search.trainer import Trainer
 
-    run = load_config(config)
-    run = replace(run, genotype=genotype or run.genotype)
-    cells = load_genotype(run.genotype)
+    start = Start.load(init) if init else None
+    run = load_config(config, start.told if start else None)
     folder = run_folder(out, run.name, resume)
-    state = checkpoint.load(folder / "last.pt") if resume else None
+    last = folder / "last.pt"
+    state = checkpoint.load(last) if resume else None
+    # A run goes on in the shape that it has, also where --init is not given again.
+    shape = start if state is None or not state.get("init") else Start.of_state(state, last)
+    run = load_config(config, shape.told if shape else None)
+    run = replace(run, genotype=genotype or run.genotype)
+    known = {shape.genotype.name: shape.genotype} if shape else {}
+    cells = known.get(run.genotype) or load_genotype(run.genotype)
+    if shape is not None:
+        shape.require(cells, run.network)
     train = list_crops(run.train, data, config.parent)
     val = list_crops(run.val, data, config.parent)
     refuse_known_people(train, val)
@@ -69,12 +87,15 @@ def retrain(
             train=crops,
             val=read_crops("validation", val, size, strict, cache) if val else None,
             taught=rows_of(crops.records, files, data) if files else None,
+            start=start,
             folder=folder,
             device=home,
             save_seconds=save_every,
         )
         if state is not None:
             trainer.restore(state)
+        elif start is not None and trainer.val is not None and distributed.rank() == 0:
+            _say(f"{start.origin['name']} as it is", validate(trainer.average, trainer.val, home))
         if not trainer.run():
             raise Stopped(
                 f"stopped in epoch {trainer.epoch + 1} of {run.recipe.epochs}; nothing is lost, "
@@ -84,6 +105,10 @@ def retrain(
             _report(trainer)
     finally:
         distributed.stop()
+
+
+def _say(what: str, found: Evaluation) -> None:
+    click.echo(f"{what}: rank-1 {100 * found.rank(1):.1f} %, mAP {100 * found.mAP:.1f} %")
 
 
 def _report(trainer: Trainer) -> None:

@@ -27,6 +27,7 @@ from search.data import Crops
 from search.genotype import load_genotype
 from search.network import Network, NetworkConfig, build_network
 from search.recipe import Recipe
+from search.start import Start
 from search.trainer import Trainer
 from tests.people import draw_people
 
@@ -132,6 +133,15 @@ def test_the_embedder_answers_as_torch_does(exported: Path, saved: Path) -> None
     with Embedder.load(exported) as embedder:
         np.testing.assert_allclose(embedder.embed(images, color="rgb"), expected, atol=1e-4)
         np.testing.assert_allclose(embedder.embed(images[..., ::-1], color="bgr"), expected, atol=1e-4)
+
+
+def test_what_was_exported_can_be_trained_on(exported: Path, saved: Path) -> None:
+    start, crops = Start.load(exported), parity.random_crops(16, 64, 32)
+    again, trained = build_network(start.genotype, start.config, 3), read_checkpoint(saved).network
+    start.fill(again, crops)
+    images = normalise(torch.from_numpy(crops))
+    with torch.no_grad():
+        torch.testing.assert_close(again.eval().embed(images), trained.embed(images), atol=1e-5, rtol=0)
 
 
 def test_parity_is_measured_at_every_batch_size_and_reported(exported: Path) -> None:

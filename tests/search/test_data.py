@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from autoreid_deploy.crops import read_crop, resize_crop
 from autoreid_deploy.errors import CropError, InputError
 from autoreid_deploy.records import Record, read_ids
-from search.config import SPLITS, Source
+from search.config import SPLITS, RunConfig, Source
 from search.data import Crops, Labelled, list_crops, load_crops, refuse_known_people, split_crops
 
 
@@ -118,6 +118,62 @@ def test_nobody_is_validated_whom_training_knows(drawn: Path, tmp_path: Path):
         refuse_known_people(a, b)
     other = list_crops([Source(path="train", ids="b.txt")], drawn, tmp_path)
     refuse_known_people(a, other)  # the same number in another folder is another person
+
+
+def test_a_tracklet_is_somebody_of_its_camera(tmp_path: Path):
+    for name in ("door/1", "door/2", "hall/1"):
+        draw(tmp_path / "tracks" / name, "a.png", "b.png")
+    draw(tmp_path / "plain" / "1", "0007_c3_000001.jpg", "b.png")
+    rows = ["door/1/a.png,7,x", "hall/1/a.png,8,x", "hall/1/b.png,9,y"]
+    (tmp_path / "tracks" / "them.csv").write_text("\n".join(["path,time,tracklet", *rows]))
+    found = load(tmp_path, *(Source(path=p, tracklets=True) for p in ("tracks", "plain", "tracks/them.csv")))
+    assert [found.count(i)["people"] for i in range(3)] == [3, 2, 2]
+    told = [(record.camid, record.tracklet, record.time) for record in found.records]
+    assert told[:6] == [
+        (camera, name, None)
+        for camera, name in (
+            ("door", "1"),
+            ("door", "1"),
+            ("door", "2"),
+            ("door", "2"),
+            ("hall", "1"),
+            ("hall", "1"),
+        )
+    ]
+    assert told[6:8] == [("3", "1", None), (None, "1", None)]  # a name may still tell the camera
+    assert told[8:] == [(None, "x", 7.0), (None, "x", 8.0), (None, "y", 9.0)]
+
+
+def test_tracklets_that_cannot_be_learnt_from_are_refused(tmp_path: Path):
+    draw(tmp_path / "flat", "a.png")
+    tracks = Source(path="flat", tracklets=True)
+    with pytest.raises(
+        InputError, match=r"a.png: expected a crop of a tracklet; give a CSV with path,camid,time,tra"
+    ):
+        list_crops([tracks], tmp_path, tmp_path)
+    with pytest.raises(InputError, match="flat: tracklets have no names, so ids cannot choose among them"):
+        Source(path="flat", tracklets=True, ids="some.txt")
+    with pytest.raises(
+        InputError, match="val: flat: tracklets have no names, so nobody can be scored by them"
+    ):
+        RunConfig(val=(tracks,))
+
+
+def test_nobody_is_validated_who_may_be_in_the_tracklets(tmp_path: Path):
+    draw(tmp_path / "all" / "1", "0001_c1_1.jpg", "0001_c2_1.jpg")
+    draw(tmp_path / "more" / "1", "0001_c1_1.jpg", "0001_c2_1.jpg")
+    for train, val, known in (
+        (("all", ""), ("all", ""), True),
+        (("all", "shop"), ("more", "shop"), True),
+        (("all", ""), ("more", ""), False),
+    ):
+        learnt = list_crops([Source(path=train[0], people=train[1], tracklets=True)], tmp_path, tmp_path)
+        asked = list_crops([Source(path=val[0], people=val[1])], tmp_path, tmp_path)
+        if known:
+            with pytest.raises(InputError, match="nobody knows who is in the tracklets of"):
+                refuse_known_people(learnt, asked)
+        else:
+            refuse_known_people(learnt, asked)
 
 
 def test_sources_that_say_so_show_the_same_people(tmp_path: Path):
