@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,10 +49,16 @@ class Contestant:
         """What a table calls it."""
         return self.spec.name
 
-    @contextmanager
-    def embedder(self) -> Iterator[Embedder]:
+    @property
+    def id(self) -> str:
+        """Its name and a digest of its file; an IR's weights lie beside it."""
+        beside = self.path.with_suffix(".bin")
+        weights = beside if self.path.suffix == ".xml" and beside.exists() else self.path
+        return model_id(self.name, weights)
+
+    def embedder(self) -> Embedder:
         """The toolkit's own path from pictures, or boxes of a frame, to rows."""
-        yield Embedder(self.session, model_id(self.name, self.path))
+        return Embedder(self.session, self.id)
 
     def weight(self) -> Weight:
         """What it weighs."""

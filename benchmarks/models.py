@@ -14,7 +14,8 @@ as it was trained (benchmarks/peers.py). The figures of a set need its option an
 ms are those of the bare network a crop, one thread, median processor time of rounds in which all models take turns; of
 the runtimes that can load a file (ONNX Runtime, OpenVINO) the faster one counts. Accuracy is measured in float32. The
 figures go into benchmarks/models.json and a plot of accuracy against ms into docs/images/models.png; `--table` prints
-the Markdown of docs/models.md from the former.
+the Markdown of docs/models.md from the former. A file that was scored before is not scored again, so a killed run goes
+on; times are always those of one run.
 """
 
 from __future__ import annotations
@@ -119,46 +120,60 @@ class Sets:
     market: Pictures | None
     clip: Path | None
 
-    def score(self, contestant: Contestant) -> dict[str, dict[str, float]]:
-        """A model's figures by set."""
-        found = {}
+    def score(
+        self, contestant: Contestant, known: dict[str, dict[str, float]]
+    ) -> dict[str, dict[str, float]]:
+        """A model's figures by set; what is known is not measured again."""
+        found = dict(known)
         with contestant.embedder() as embedder:
-            if self.cuhk01:
+            if self.cuhk01 and "cuhk01" not in found:
                 found["cuhk01"] = score_cuhk01(embedder, self.cuhk01)
-            if self.market and has_not_seen_market_heldout(contestant):
+            if self.market and "market-heldout val" not in found and has_not_seen_market_heldout(contestant):
                 found["market-heldout val"] = score_market(embedder, self.market)
-            if self.clip:
+            if self.clip and "vtest" not in found:
                 found["vtest"] = score_clip(embedder, self.clip)
         return found
 
 
-def time_all(contestants: Sequence[Contestant], rounds: int) -> list[dict[str, dict[str, float]]]:
-    """Each model's ms a crop by precision and runtime, by batch; all take turns."""
-    found: list[dict[str, dict[str, float]]] = [{} for _ in contestants]
-    for batch in BATCHES:
-        calls = [(i, how, call) for i, c in enumerate(contestants) for how, call in c.calls(batch).items()]
-        for (i, how, _), ms in zip(calls, median_ms([call for *_, call in calls], rounds), strict=True):
-            found[i].setdefault(how, {})[str(batch)] = ms / batch
-    return found
-
-
-def measure(contestants: Sequence[Contestant], sets: Sets, rounds: int) -> dict[str, Any]:
-    """Everything about every model, and where and when it was measured."""
-    before = os.getloadavg()[0]
-    times = time_all(contestants, rounds)
-    load = max(before, os.getloadavg()[0])
-    models = {}
-    for contestant, ms in zip(contestants, times, strict=True):
-        models[contestant.name] = {
+def score_all(contestants: Sequence[Contestant], sets: Sets, results: Path) -> None:
+    """Score every model and keep each as soon as it is done; the same file is not scored twice."""
+    for contestant in contestants:
+        kept = kept_results(results)
+        known = kept["models"].get(contestant.name, {})
+        if known.get("id") != contestant.id:
+            known = {"ms": {}, "scores": {}}
+        kept["models"][contestant.name] = {
+            "id": contestant.id,
             "ours": contestant.ours,
             "input": [contestant.spec.height, contestant.spec.width],
             "dim": contestant.spec.dim,
             **asdict(contestant.weight()),
-            "ms": ms,
-            "scores": sets.score(contestant),
+            "ms": known["ms"],
+            "scores": sets.score(contestant, known["scores"]),
         }
-        print(table({contestant.name: models[contestant.name]}).splitlines()[-1], flush=True)
-    return {"machine": describe_machine() | {"load_while_timing": round(load, 1)}, "models": models}
+        write(kept, results)
+        print(table({contestant.name: kept["models"][contestant.name]}).splitlines()[-1], flush=True)
+
+
+def time_all(contestants: Sequence[Contestant], rounds: int, results: Path) -> None:
+    """Measure ms a crop by precision, runtime and batch; all models take turns, in one run."""
+    found: dict[str, dict[str, dict[str, float]]] = {contestant.name: {} for contestant in contestants}
+    load = os.getloadavg()[0]
+    for batch in BATCHES:
+        calls = [(c.name, how, call) for c in contestants for how, call in c.calls(batch).items()]
+        for (name, how, _), ms in zip(calls, median_ms([call for *_, call in calls], rounds), strict=True):
+            found[name].setdefault(how, {})[str(batch)] = ms / batch
+    kept = kept_results(results)
+    for name, ms_of in found.items():
+        kept["models"][name]["ms"] = ms_of
+    load = max(load, os.getloadavg()[0])
+    kept["machine"] = describe_machine() | {"load": round(load, 1), "rounds": rounds}
+    write(kept, results)
+
+
+def kept_results(results: Path) -> dict[str, Any]:
+    """What was measured before."""
+    return read(results) if results.exists() else {"machine": {}, "models": {}}
 
 
 def describe_machine() -> dict[str, Any]:
@@ -237,6 +252,8 @@ def draw(models: Mapping[str, Mapping[str, Any]], path: Path) -> None:
         colour = "#c2410c" if model["ours"] else "#475569"
         points = [(best_ms(model, precision, 1), 100 * rank1) for precision in ("float32", "bfloat16")]
         known = [(ms, percent) for ms, percent in points if ms is not None]
+        if not known:
+            continue
         axes.plot(*zip(*known, strict=True), color=colour, lw=0.8, zorder=1)
         for (ms, percent), face in zip(known, (colour, "white"), strict=False):
             axes.scatter(ms, percent, s=45, facecolor=face, edgecolor=colour, zorder=2)
@@ -278,7 +295,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--cuhk01", type=Path, help="CUHK01's campus folder")
     parser.add_argument("--market", type=Path, help="Market-1501's bounding_box_train")
     parser.add_argument("--clip", type=Path, help="folder of vtest.avi and vtest_gt.txt")
-    parser.add_argument("--rounds", type=int, default=15, help="in which all models are timed in turn")
+    parser.add_argument(
+        "--rounds", type=int, default=15, help="of timing, all models in turn; 0 times nothing"
+    )
     parser.add_argument("--json", type=Path, default=RESULTS, help="where the figures go")
     parser.add_argument("--plot", type=Path, default=PLOT, help="where the plot goes")
     parser.add_argument("--table", action="store_true", help="print what --json holds and measure nothing")
@@ -292,7 +311,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
         cv2.setNumThreads(1)
         contestants = load_contestants(options.models, options.peers)
-        write(measure(contestants, sets, options.rounds), options.json)
+        score_all(contestants, sets, options.json)
+        if options.rounds:
+            time_all(contestants, options.rounds, options.json)
         draw(read(options.json)["models"], options.plot)
     print(table(read(options.json)["models"]))
 

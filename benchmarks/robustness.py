@@ -14,7 +14,7 @@ query itself answer. The difference is what the change of camera costs.
 * a third covered: the lower, left or right third, in turn, under one colour drawn at random.
 
 Peers may have seen these people, and the table says so: compare their losses, not their levels. The figures go into
-benchmarks/robustness.json.
+benchmarks/robustness.json, a model at a time, so a killed run goes on.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from autoreid_deploy.metrics import evaluate_embeddings
 from autoreid_deploy.protocols import heldout_split, people_of
 from benchmarks.contestants import Contestant, add_options, has_not_seen_market_heldout, load_contestants
 from benchmarks.ledger import read, write
-from benchmarks.models import Pictures, describe_machine, read_market
+from benchmarks.models import Pictures, describe_machine, kept_results, read_market
 from search.degrade import Damage, degrade
 
 RESULTS = Path(__file__).with_suffix(".json")
@@ -44,8 +44,7 @@ _AN_EIGHTH = (1 / 8) ** (1 / 2.2)
 def spoil(image: Picture, *, scale: float = 1, sigma: float = 0, quality: int = 0) -> Picture:
     """Damage one picture as training does: lost resolution, blur in pixels, JPEG."""
     one = Damage(np.ones(1), np.array([scale]), np.array([sigma]), np.array([quality]))
-    spoilt: Picture = degrade(image[None], one)[0]
-    return spoilt
+    return np.asarray(degrade(image[None], one)[0], np.uint8)
 
 
 def fewer_rows(rows: int) -> Callable[[Picture, int], Picture]:
@@ -55,7 +54,7 @@ def fewer_rows(rows: int) -> Callable[[Picture, int], Picture]:
 
 def darken(image: Picture, _: int) -> Picture:
     """Leave an eighth of the light."""
-    return np.rint(image * _AN_EIGHTH).astype(np.uint8)
+    return np.asarray(np.rint(image * _AN_EIGHTH), np.uint8)
 
 
 def cover(image: Picture, number: int) -> Picture:
@@ -132,18 +131,22 @@ def own_camera(
     }
 
 
-def measure(contestants: Sequence[Contestant], pictures: Pictures) -> dict[str, Any]:
-    """Every model's figures."""
-    models = {}
+def measure(contestants: Sequence[Contestant], pictures: Pictures, results: Path) -> None:
+    """Every model's figures, each kept as soon as it is there; the same file is not measured twice."""
     for contestant in contestants:
+        kept = kept_results(results)
+        if kept["models"].get(contestant.name, {}).get("id") == contestant.id:
+            continue
         with contestant.embedder() as embedder:
-            models[contestant.name] = {
+            found = {
+                "id": contestant.id,
                 "ours": contestant.ours,
                 "unseen": has_not_seen_market_heldout(contestant),
                 "damages": score(embedder, pictures),
             }
-        print(card(models[contestant.name]), flush=True)
-    return {"machine": describe_machine(), "models": models}
+        kept["models"][contestant.name] = found
+        write(kept | {"machine": describe_machine()}, results)
+        print(f"{contestant.name}\n{card(found)}", flush=True)
 
 
 def card(model: Mapping[str, Any]) -> str:
@@ -182,7 +185,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             parser.error("name Market-1501's folder with --market, or print what is there with --table")
         cv2.setNumThreads(1)
         pictures = read_market(options.market)
-        write(measure(load_contestants(options.models, options.peers), pictures), options.json)
+        measure(load_contestants(options.models, options.peers), pictures, options.json)
     models = read(options.json)["models"]
     print(table(models))
     for name, model in models.items():
