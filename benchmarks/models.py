@@ -138,11 +138,10 @@ class Sets:
 def score_all(contestants: Sequence[Contestant], sets: Sets, results: Path) -> None:
     """Score every model and keep each as soon as it is done; the same file is not scored twice."""
     for contestant in contestants:
-        kept = kept_results(results)
-        known = kept["models"].get(contestant.name, {})
+        known = kept_results(results)["models"].get(contestant.name, {})
         if known.get("id") != contestant.id:
             known = {"ms": {}, "scores": {}}
-        kept["models"][contestant.name] = {
+        found = {
             "id": contestant.id,
             "ours": contestant.ours,
             "input": [contestant.spec.height, contestant.spec.width],
@@ -151,8 +150,10 @@ def score_all(contestants: Sequence[Contestant], sets: Sets, results: Path) -> N
             "ms": known["ms"],
             "scores": sets.score(contestant, known["scores"]),
         }
+        kept = kept_results(results)  # as it is now: another process may score other models
+        kept["models"][contestant.name] = found
         write(kept, results)
-        print(table({contestant.name: kept["models"][contestant.name]}).splitlines()[-1], flush=True)
+        print(table({contestant.name: found}).splitlines()[-1], flush=True)
 
 
 def time_all(contestants: Sequence[Contestant], rounds: int, results: Path) -> None:

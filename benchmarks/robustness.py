@@ -134,8 +134,7 @@ def own_camera(
 def measure(contestants: Sequence[Contestant], pictures: Pictures, results: Path) -> None:
     """Every model's figures, each kept as soon as it is there; the same file is not measured twice."""
     for contestant in contestants:
-        kept = kept_results(results)
-        if kept["models"].get(contestant.name, {}).get("id") == contestant.id:
+        if kept_results(results)["models"].get(contestant.name, {}).get("id") == contestant.id:
             continue
         with contestant.embedder() as embedder:
             found = {
@@ -144,6 +143,7 @@ def measure(contestants: Sequence[Contestant], pictures: Pictures, results: Path
                 "unseen": has_not_seen_market_heldout(contestant),
                 "damages": score(embedder, pictures),
             }
+        kept = kept_results(results)  # as it is now: another process may measure other models
         kept["models"][contestant.name] = found
         write(kept | {"machine": describe_machine()}, results)
         print(f"{contestant.name}\n{card(found)}", flush=True)
