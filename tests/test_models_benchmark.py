@@ -371,6 +371,16 @@ def test_the_faster_runtime_counts_within_a_precision():
     assert models.best_ms({"ms": {}}, "float32", 1) is None
 
 
+def test_the_ratio_is_to_the_default_model():
+    plain = {"ours": False, "input": [4, 2], "parameters": 1, "macs": 1, "bytes": 1, "scores": {}}
+    row = {"ms": {"float32 onnxruntime": {"1": 3.0, "8": 2.5}}}
+    own = {"ms": {"float32 onnxruntime": {"1": 1.0, "8": 0.5}, "bfloat16 openvino": {"1": 0.5, "8": 0.25}}}
+    lines = models.table({"peer": plain | row, "autoreid-s": plain | own | {"ours": True}}).splitlines()
+    assert [cell.strip() for cell in lines[2].split("|")[6:11]] == ["3.00", "2.50", "3.0", "", ""]
+    assert [cell.strip() for cell in lines[3].split("|")[6:11]] == ["1.00", "0.50", "1.0", "0.50", "0.25"]
+    assert all(line.count("|") == lines[0].count("|") for line in lines)
+
+
 # Robustness.
 
 
