@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from autoreid_deploy.crops import decode, read_crop, resize_crop
 from autoreid_deploy.errors import CropError, InputError
 from autoreid_deploy.model import DEFAULT_MODEL, ModelSpec, find_model, model_id
-from autoreid_deploy.session import ModelSession
+from autoreid_deploy.session import ModelSession, Session
 
 Color: TypeAlias = Literal["rgb", "bgr"]
 Crop: TypeAlias = str | Path | bytes | NDArray[np.uint8]
@@ -55,6 +55,13 @@ class Batch:
 class Embedder:
     """Turns crops into unit rows with one model on one device; several threads may use it at once.
 
+    Args:
+        session: runs the model.
+        identity: the model id.
+        device: where the session runs.
+        workers: threads that decode and run a batch each.
+        batch_size: crops a worker takes at once.
+
     Attributes:
         spec: what the model says about itself.
         id: the model id that a gallery stores, such as "autoreid-s@0123456789ab".
@@ -65,12 +72,14 @@ class Embedder:
     id: str
     device: str
 
-    def __init__(self, path: Path, device: str, workers: int, batch_size: int) -> None:
+    def __init__(
+        self, session: Session, identity: str, *, device: str = "cpu", workers: int = 1, batch_size: int = 8
+    ) -> None:
         if workers < 1 or batch_size < 1:
             raise InputError(f"workers and batch_size start at 1, got {workers} and {batch_size}")
-        self._session: ModelSession | None = ModelSession(path, device)
-        self.spec = self._session.spec
-        self.id = model_id(self.spec.name, path)
+        self._session: Session | None = session
+        self.spec = session.spec
+        self.id = identity
         self.device = device
         self._workers = workers
         self._batch_size = batch_size
@@ -97,7 +106,15 @@ class Embedder:
             DeviceError: the device is not there.
             MissingExtraError: ONNX Runtime is not installed.
         """
-        return cls(find_model(model), device, _usable_cores() if workers is None else workers, batch_size)
+        path = find_model(model)
+        session = ModelSession(path, device)
+        return cls(
+            session,
+            model_id(session.spec.name, path),
+            device=device,
+            workers=_usable_cores() if workers is None else workers,
+            batch_size=batch_size,
+        )
 
     def stream(self, crops: Iterable[Crop], *, color: Color | None = None) -> Generator[Batch, None, None]:
         """Embed crops as they come: `crops` is read lazily, only a few batches ahead of what was taken.

@@ -18,12 +18,14 @@ __all__ = [
     "METHODS",
     "MIN_PEOPLE",
     "Assessment",
+    "Bin",
     "Method",
     "Rate",
     "assess",
     "fit",
     "fit_distances",
     "halves",
+    "reliability",
 ]
 
 METHODS = ("isotonic", "logistic")
@@ -52,6 +54,21 @@ class Rate:
     measured_fpr: float | None
     tpr: float | None
     stranger_rate: float | None
+
+
+@dataclass(frozen=True)
+class Bin:
+    """What is said and what is true where probabilities are about equal; all are fractions.
+
+    Attributes:
+        predicted: mean probability.
+        observed: share that is true.
+        weight: share of all that is in this bin.
+    """
+
+    predicted: float
+    observed: float
+    weight: float
 
 
 @dataclass(frozen=True)
@@ -218,6 +235,30 @@ def halves(pids: Sequence[str | None] | NDArray[Any], seed: int = 0) -> tuple[In
     return np.array(both[0], np.int64), np.array(both[1], np.int64)
 
 
+def reliability(
+    probabilities: ArrayLike, truth: ArrayLike, weights: ArrayLike | None = None, bins: int = 10
+) -> tuple[Bin, ...]:
+    """Hold probabilities against what is true, in bins of equal width.
+
+    Args:
+        probabilities: (N,) in [0, 1].
+        truth: (N,) whether it is so.
+        weights: (N,) what each counts; all the same by default.
+        bins: how many; empty ones are left out.
+
+    >>> [(b.predicted, b.observed, b.weight) for b in reliability([0.25, 0.25, 0.75, 0.75], [0, 1, 1, 1])]
+    [(0.25, 0.5, 0.5), (0.75, 1.0, 0.5)]
+    """
+    p, true = np.asarray(probabilities, np.float64), np.asarray(truth, np.float64)
+    each = np.ones(len(p)) if weights is None else np.asarray(weights, np.float64)
+    number = np.minimum((bins * p).astype(np.int64), bins - 1)
+    total, said, came = (np.bincount(number, of, minlength=bins) for of in (each, each * p, each * true))
+    return tuple(
+        Bin(float(said[i] / total[i]), float(came[i] / total[i]), float(total[i] / total.sum()))
+        for i in np.flatnonzero(total)
+    )
+
+
 def _isotonic(genuine: Floats, impostor: Floats) -> tuple[Floats, Floats]:
     try:
         from sklearn.isotonic import IsotonicRegression
@@ -268,9 +309,8 @@ def _errors(calibration: Calibration, yes: Floats, no: Floats, *, even: bool = T
     if even:
         weights = np.repeat([1 / len(yes), 1 / len(no)], [len(yes), len(no)])
     weights /= weights.sum()
-    bins = np.minimum((10 * p).astype(np.int64), 9)
-    gaps = np.bincount(bins, weights * (p - truth), minlength=10)
-    return float(weights @ (p - truth) ** 2), float(np.abs(gaps).sum())
+    error = sum(b.weight * abs(b.predicted - b.observed) for b in reliability(p, truth, weights))
+    return float(weights @ (p - truth) ** 2), error
 
 
 def _try(calibration: Calibration, fpr: float, genuine: Floats, impostor: Floats, strangers: Floats) -> Rate:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,20 @@ PROVIDERS = {
     "openvino": "OpenVINOExecutionProvider",
     "tensorrt": "TensorrtExecutionProvider",
 }
+
+
+class Session(Protocol):
+    """What an embedder asks of a network: `ModelSession` runs a model file, a benchmark may run somebody else's.
+
+    Attributes:
+        spec: what the network says about itself.
+    """
+
+    spec: ModelSpec
+
+    def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(N, height, width, 3) uint8, RGB, N of at least 1 -> (N, dim) float32, unit rows."""
+        ...
 
 
 class ModelSession:
