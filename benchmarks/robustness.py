@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,9 @@ _AN_EIGHTH = (1 / 8) ** (1 / 2.2)
 
 def spoil(image: Picture, *, scale: float = 1, sigma: float = 0, quality: int = 0) -> Picture:
     """Damage one picture as training does: lost resolution, blur in pixels, JPEG."""
-    one = Damage(np.ones(1), np.array([scale]), np.array([sigma]), np.array([quality]))
+    one = replace(
+        Damage.none(1), scale=np.array([scale]), sigma=np.array([sigma]), quality=np.array([quality])
+    )
     return np.asarray(degrade(image[None], one)[0], np.uint8)
 
 

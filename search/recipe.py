@@ -32,6 +32,8 @@ _LIMITS: Limits = {
     "low": (0, 1),
     "blur": (0, 1),
     "jpeg": (0, 1),
+    "dark": (0, 1),
+    "cover": (0, 1),
     "erase": (0, 1),
     "ema": (0, 1),
     "val_every": (1, math.inf),
@@ -81,6 +83,9 @@ class Recipe:
         low: probability of a crop of a quarter to four fifths of the resolution.
         blur: probability of a blurred crop.
         jpeg: probability of a crop that is compressed to a JPEG quality of 15 to 80.
+        dark: probability of a crop with half to an eleventh of the light.
+        cover: probability of a crop of which a tenth to four tenths lie behind something of one colour, from below or
+            from a side.
         erase: probability of an erased rectangle (arXiv 1708.04896).
         ema: decay of the averaged weights, which are validated and exported.
         precision: `auto` (bf16 where the processor computes in it, else float32), `bf16` or `float32`.
@@ -111,6 +116,8 @@ class Recipe:
     low: float = 0.0
     blur: float = 0.0
     jpeg: float = 0.0
+    dark: float = 0.0
+    cover: float = 0.0
     erase: float = 0.4
     ema: float = 0.999
     precision: str = "auto"

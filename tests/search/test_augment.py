@@ -128,7 +128,7 @@ def test_grey_crops_and_patches_have_no_colour_and_the_rest_keeps_its_own():
         torch.testing.assert_close(patched[i][:, ~inside], plain[i][:, ~inside])
 
 
-CAMERA = replace(PLAIN, gamma=0.5, low=0.5, blur=0.5, jpeg=0.5)
+CAMERA = replace(PLAIN, gamma=0.5, low=0.5, blur=0.5, jpeg=0.5, dark=0.5, cover=0.5)
 
 
 def test_new_options_do_not_move_what_was_drawn_before():
@@ -145,6 +145,8 @@ def test_damage_is_drawn_within_its_limits_for_the_part_of_crops_asked_for():
         (damage.scale, 1, 0.25, 0.8),
         (damage.sigma, 0, 0.5, 1.5),
         (damage.quality, 0, 15, 80),
+        (damage.light, 1, 1 / 11.4 ** (1 / 2.2), 1 / 2 ** (1 / 2.2)),
+        (damage.cover, 0, 0.1, 0.4),
     ):
         hit = values != none
         assert hit.mean() == pytest.approx(0.5, abs=0.03)
@@ -171,6 +173,29 @@ def test_each_damage_changes_a_picture_but_not_what_it_shows(option: str):
     else:
         # Channels that changed places would be off by 50 and more.
         assert np.abs(worse.astype(float) - images).mean() < 8
+
+
+def test_little_light_leaves_less_of_every_byte():
+    images = pictures(8).numpy()
+    damage = draw(replace(PLAIN, dark=1.0), (0, 0), 8, HEIGHT, WIDTH).damage
+    expected = np.rint(images * damage.light[:, None, None, None])
+    np.testing.assert_allclose(degrade(images, damage), expected, atol=1)
+    assert damage.light.max() < 0.75
+
+
+def test_something_of_one_colour_covers_a_part_from_below_or_from_a_side():
+    images = np.full((60, 20, 10, 3), 7, np.uint8)
+    damage = draw(replace(PLAIN, cover=1.0), (0, 0), 60, 20, 10).damage
+    for image, side, part, colour in zip(
+        degrade(images, damage), damage.side, damage.cover, damage.colour, strict=True
+    ):
+        turned = (image, image.transpose(1, 0, 2)[::-1], image.transpose(1, 0, 2))[
+            side
+        ]  # what covers is below
+        kept = len(turned) - int(len(turned) * part)
+        assert (turned[:kept] == 7).all() and (turned[kept:] == colour).all()
+        assert 0.6 <= kept / len(turned) < 1
+    assert set(damage.side) == {0, 1, 2}
 
 
 def test_training_input_is_the_damaged_bytes_augmented_and_its_slices_are_the_whole():
