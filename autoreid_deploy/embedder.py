@@ -1,6 +1,5 @@
 """Crops in, unit rows out: batching, decode workers, and unreadable crops that shift nobody else's row."""
 
-import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from autoreid_deploy.crops import decode, read_crop, resize_crop
 from autoreid_deploy.errors import CropError, InputError
 from autoreid_deploy.model import DEFAULT_MODEL, ModelSpec, find_model, model_id
-from autoreid_deploy.session import ModelSession, Session
+from autoreid_deploy.session import Session, open_session, usable_cores
 
 Color: TypeAlias = Literal["rgb", "bgr"]
 Crop: TypeAlias = str | Path | bytes | NDArray[np.uint8]
@@ -104,15 +103,15 @@ class Embedder:
         Raises:
             ModelError: there is no such model, or the file breaks the model contract.
             DeviceError: the device is not there.
-            MissingExtraError: ONNX Runtime is not installed.
+            MissingExtraError: ONNX Runtime, or OpenVINO for its device, is not installed.
         """
         path = find_model(model)
-        session = ModelSession(path, device)
+        session = open_session(path, device)
         return cls(
             session,
             model_id(session.spec.name, path),
             device=device,
-            workers=_usable_cores() if workers is None else workers,
+            workers=usable_cores() if workers is None else workers,
             batch_size=batch_size,
         )
 
@@ -293,8 +292,3 @@ def _chunks(crops: Iterable[Crop], size: int) -> Iterator[tuple[int, list[Crop]]
     while chunk := list(islice(source, size)):
         yield start, chunk
         start += len(chunk)
-
-
-def _usable_cores() -> int:
-    """Count the cores this process may use: fewer than the machine's under taskset or in many containers."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

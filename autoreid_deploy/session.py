@@ -1,5 +1,6 @@
 """Open a model file on a device and make sure that both are what was asked for."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,10 +11,10 @@ from numpy.typing import NDArray
 from autoreid_deploy.errors import DeviceError, MissingExtraError, ModelError
 from autoreid_deploy.model import ModelSpec
 
+OPENVINO = "openvino"  # a runtime of its own, see `openvino_session.py`
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
     "cuda": "CUDAExecutionProvider",
-    "openvino": "OpenVINOExecutionProvider",
     "tensorrt": "TensorrtExecutionProvider",
 }
 
@@ -32,6 +33,25 @@ class Session(Protocol):
         ...
 
 
+def open_session(path: Path, device: str) -> Session:
+    """Open a model file on a device.
+
+    Args:
+        path: the model file.
+        device: "cpu", "cuda", "cuda:N", "tensorrt" or "openvino".
+
+    Raises:
+        MissingExtraError: the runtime is not installed.
+        DeviceError: the device is unknown, not offered, or the session came up on another one.
+        ModelError: the file is no model, or breaks the contract.
+    """
+    if device == OPENVINO:
+        from autoreid_deploy.openvino_session import OpenVinoSession
+
+        return OpenVinoSession(path)
+    return ModelSession(path, device)
+
+
 class ModelSession:
     """One ONNX Runtime session that keeps the model contract.
 
@@ -40,7 +60,7 @@ class ModelSession:
 
     Args:
         path: the model file.
-        device: "cpu", "cuda", "cuda:N", "openvino" or "tensorrt".
+        device: "cpu", "cuda", "cuda:N" or "tensorrt".
 
     Attributes:
         spec: what the file's metadata say.
@@ -114,13 +134,18 @@ class ModelSession:
 
 
 def available_devices() -> list[str]:
-    """List the devices that the installed ONNX Runtime offers.
+    """List the devices that the installed ONNX Runtime offers; OpenVINO is none of its.
 
     Raises:
         MissingExtraError: ONNX Runtime is not installed.
     """
     offered = _onnxruntime().get_available_providers()
     return [device for device, provider in PROVIDERS.items() if provider in offered]
+
+
+def usable_cores() -> int:
+    """Count the cores this process may use: fewer than the machine's under taskset or in many containers."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _onnxruntime() -> Any:
@@ -135,7 +160,9 @@ def _provider(device: str) -> tuple[str, dict[str, str]]:
     """Translate a device into ONNX Runtime's provider and its options."""
     kind, colon, number = device.partition(":")
     if kind not in PROVIDERS or (colon and not (kind == "cuda" and number.isdecimal())):
-        raise DeviceError(f"unknown device {device!r}: expected {', '.join(PROVIDERS)} or cuda:N")
+        raise DeviceError(
+            f"unknown device {device!r}: expected {', '.join((*PROVIDERS, OPENVINO))} or cuda:N"
+        )
     offered = available_devices()
     if kind not in offered:
         extra = {"cuda": "gpu", "tensorrt": "gpu"}.get(kind)

@@ -94,7 +94,7 @@ def test_an_unknown_device_is_refused_before_any_work(tiny_model, no_session, de
         ModelSession(tiny_model, device)
 
 
-@pytest.mark.parametrize("device", ["cuda", "cuda:1", "tensorrt", "openvino"])
+@pytest.mark.parametrize("device", ["cuda", "cuda:1", "tensorrt"])
 def test_a_device_that_is_not_there_is_refused_before_any_work(tiny_model, no_session, monkeypatch, device):
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
     with pytest.raises(DeviceError, match=f"'{device}' is not offered .* which has cpu; "):

@@ -118,6 +118,16 @@ def _devices() -> Iterator[Finding]:
         missed = device == "cpu" or (device == "cuda" and Path("/dev/nvidia0").exists())
         text = f"offered by ONNX Runtime, but does not come up here: {trouble}"
         yield Finding("wrong" if missed else "note", f"device {device}", text)
+    yield _openvino()
+
+
+def _openvino() -> Finding:
+    from autoreid_deploy.openvino_session import installed_version
+
+    try:
+        return Finding("ok", "device openvino", f"OpenVINO {installed_version()}")
+    except ReidError as error:
+        return Finding("note", "device openvino", str(error))
 
 
 def _start(provider: str) -> str | None:
