@@ -103,11 +103,23 @@ def gather(x: Tensor) -> Tensor:
     return all_sum(torch.cat(parts))
 
 
+def keep_to_slices(network: nn.Module) -> None:
+    """Let each norm of a network take the statistics of its process's slice alone."""
+    for module in network.modules():
+        if isinstance(module, BatchNorm):
+            module.across = False
+
+
 class BatchNorm(nn.BatchNorm2d):
     """BN over (N, C, H, W) or (N, C) whose statistics are those of the whole batch, on a CPU too.
 
     torch's SyncBatchNorm refuses CPU tensors; in one process this is plain `BatchNorm2d`.
+
+    Attributes:
+        across: whether it looks beyond its process's slice; if not, slices should be as large as a good batch.
     """
+
+    across = True
 
     def _check_input_dim(self, input: Tensor) -> None:
         if input.dim() not in (2, 4):
@@ -115,7 +127,7 @@ class BatchNorm(nn.BatchNorm2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) or (N, C) -> the same shape."""
-        if not self.training or world_size() == 1:
+        if not (self.training and self.across) or world_size() == 1:
             return super().forward(x)
         axes = [0, *range(2, x.dim())]
         wide = x.float()

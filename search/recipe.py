@@ -88,6 +88,8 @@ class Recipe:
             from a side.
         erase: probability of an erased rectangle (arXiv 1708.04896).
         ema: decay of the averaged weights, which are validated and exported.
+        norm: batch norms take the statistics of the whole `batch`, or of each process's `slice`, which is quicker where
+            there are several.
         precision: `auto` (bf16 where the processor computes in it, else float32), `bf16` or `float32`.
         val_every: epochs between validations.
         seed: of the order of the data, the augmentation and the initial weights.
@@ -120,6 +122,7 @@ class Recipe:
     cover: float = 0.0
     erase: float = 0.4
     ema: float = 0.999
+    norm: str = "batch"
     precision: str = "auto"
     val_every: int = 5
     seed: int = 0
@@ -128,5 +131,7 @@ class Recipe:
         check_limits(self, _LIMITS, "recipe")
         if self.precision not in ("auto", "bf16", "float32"):
             raise InputError(f"recipe: precision is auto, bf16 or float32, got {self.precision!r}")
+        if self.norm not in ("batch", "slice"):
+            raise InputError(f"recipe: norm is batch or slice, got {self.norm!r}")
         if self.heads not in ("one", "each"):
             raise InputError(f"recipe: heads is one or each, got {self.heads!r}")

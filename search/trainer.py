@@ -55,6 +55,8 @@ class Trainer(Run):
         self.network: Network = self.build().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.start is not None:
             self.start.fill(self.network, self.train.images)
+        if recipe.norm == "slice":
+            distributed.keep_to_slices(self.network)
         self.origin = {} if self.start is None else dict(self.start.origin)
         self.average: Network = copy.deepcopy(self.network).requires_grad_(False)
         self.pupil = self._pupil()

@@ -85,6 +85,18 @@ def test_the_common_norm_is_torchs_own(
     assert int(ours.num_batches_tracked) == 3
 
 
+def test_a_norm_may_keep_to_its_slice(monkeypatch: pytest.MonkeyPatch):
+    network = nn.Sequential(nn.Conv2d(3, 5, 1), BatchNorm(5))
+    plain = nn.BatchNorm2d(5)
+    monkeypatch.setattr(distributed, "world_size", lambda: 2)
+    monkeypatch.setattr(distributed, "all_sum", lambda _: pytest.fail("a norm asked the others"))
+    x = torch.randn(4, 3, 6, 2, generator=torch.Generator().manual_seed(0))
+    with pytest.raises(pytest.fail.Exception):
+        network(x)
+    distributed.keep_to_slices(network)
+    torch.testing.assert_close(network(x), plain(network[0](x)))
+
+
 def test_another_rank_of_map_is_refused():
     with pytest.raises(ValueError, match=r"expected \(N, C\) or \(N, C, H, W\)"):
         BatchNorm(3)(torch.zeros(2, 3, 4))
