@@ -1,5 +1,7 @@
 """Crops in, unit rows out: batching, decode workers, and unreadable crops that shift nobody else's row."""
 
+import statistics
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -188,6 +190,33 @@ class Embedder:
             raise InputError(f"expected boxes of (N, 4) left, top, right, bottom, got {corners.shape}")
         return self.embed([_cut(frame, box) for box in corners], color=color)
 
+    def milliseconds(self, batch: int = 1, repeat: int = 9) -> float:
+        """Measure how long the network takes for a crop, without decoding and resizing: the median, in ms.
+
+        Args:
+            batch: crops at once.
+            repeat: how often it is run.
+
+        Raises:
+            InputError: the embedder is closed.
+        """
+        session = self._open_session()
+        images = np.random.default_rng(0).integers(
+            0, 256, (batch, self.spec.height, self.spec.width, 3), np.uint8
+        )
+        session.run(images)  # the first run allocates
+        taken = []
+        for _ in range(repeat):
+            start = time.perf_counter()
+            session.run(images)
+            taken.append(time.perf_counter() - start)
+        return 1000 * statistics.median(taken) / batch
+
+    def _open_session(self) -> Session:
+        if self._session is None:
+            raise InputError("this embedder is closed")
+        return self._session
+
     def close(self) -> None:
         """Free the model; the embedder can't be used afterwards."""
         self._session = None
@@ -228,9 +257,7 @@ class Embedder:
 
     def _embed_chunk(self, start: int, crops: Sequence[Crop], color: Color | None) -> Batch:
         """Decode and run a few crops in the thread that calls."""
-        session = self._session
-        if session is None:
-            raise InputError("this embedder is closed")
+        session = self._open_session()
         images = np.empty((len(crops), self.spec.height, self.spec.width, 3), np.uint8)
         rows = np.full((len(crops), self.spec.dim), np.nan, np.float32)
         readable: list[int] = []

@@ -1,6 +1,7 @@
 """More than one model comes with the package: each command takes any of them by its name."""
 
 import json
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -105,7 +106,9 @@ def test_the_list_tells_terms_and_what_each_was_trained_on(run: Run) -> None:
     assert code == 0
     lines = out.splitlines()
     assert lines[0].startswith("autoreid-s (default): autoreid-s@")
-    assert lines[3].startswith(f"{OPEN}: {OPEN}@")
+    assert lines[4].startswith(f"{OPEN}: {OPEN}@")
+    assert re.match(r"  speed       [\d.]+ ms a crop, [\d.]+ in batches of 8, on one thread here$", lines[1])
+    assert all(0 < row["ms_a_crop"][batch] < 1000 for row in rows for batch in ("1", "8"))
     assert "  terms       free for any use" in lines
     assert "  trained on  a rendered crowd (5,000 people, 100,000 crops, free)" in lines
 

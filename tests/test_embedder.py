@@ -373,3 +373,15 @@ def test_what_cannot_be_loaded_is_refused(tiny_model):
         Embedder.load(tiny_model, workers=0)
     with pytest.raises(InputError, match="start at 1, got 2 and 0"):
         Embedder.load(tiny_model, workers=2, batch_size=0)
+
+
+def test_the_pace_is_that_of_a_crop(tiny_model):
+    with Embedder.load(tiny_model) as embedder:
+        assert 0 < embedder.milliseconds() < 1000
+        shapes = []
+        run = embedder._session.run
+        embedder._session.run = lambda images: (shapes.append(images.shape), run(images))[1]
+        in_eights = embedder.milliseconds(8, repeat=3)
+        assert shapes == [(8, 128, 64, 3)] * 4 and 0 < in_eights < 1000
+    with pytest.raises(InputError, match="closed"):
+        embedder.milliseconds()

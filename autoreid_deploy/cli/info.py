@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from autoreid_deploy.cli.common import index_option, json_option, load_model, plural, print_json, shown
+from autoreid_deploy.cli.common import (
+    index_option,
+    json_option,
+    load_model,
+    pace,
+    pace_text,
+    plural,
+    print_json,
+    shown,
+)
 from autoreid_deploy.cli.models import trained_on
 
 if TYPE_CHECKING:
@@ -26,13 +35,14 @@ def info(index: Path, as_json: bool) -> None:
         facts = gallery.info()
         try:
             with load_model(gallery, None, "cpu") as embedder:
-                spec, trouble = embedder.spec, None
+                spec, speed, trouble = embedder.spec, pace(embedder), None
         except ReidError as error:
-            spec, trouble = None, str(error)
+            spec, speed, trouble = None, {}, str(error)
     values = {**asdict(facts), "model_error": trouble}
     if spec:
         sets = spec.training.get("data", [])
-        values |= {"height": spec.height, "width": spec.width, "terms": spec.terms, "training_data": sets}
+        values |= {"height": spec.height, "width": spec.width, "ms_a_crop": speed}
+        values |= {"terms": spec.terms, "training_data": sets}
     if as_json:
         print_json(values)
         return
@@ -51,6 +61,7 @@ def info(index: Path, as_json: bool) -> None:
         lines["wrong"] = facts.trouble
     if spec:
         lines["input"] = f"{spec.height}x{spec.width}"
+        lines["speed"] = pace_text(speed)
         lines["terms"] = spec.terms
         lines["trained on"] = trained_on(sets)
     else:

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from autoreid_deploy.cli.common import json_option, print_json, shown
+from autoreid_deploy.cli.common import json_option, pace, pace_text, print_json, shown
 
 
 @click.command(epilog="\b\nExamples:\n  reid-index models\n  reid-index models --json | jq '.[].terms'")
@@ -28,6 +28,7 @@ def models(as_json: bool) -> None:
                     "height": spec.height,
                     "width": spec.width,
                     "dim": spec.dim,
+                    "ms_a_crop": pace(embedder),
                     "terms": spec.terms,
                     "training_data": spec.training.get("data", []),
                 }
@@ -38,6 +39,7 @@ def models(as_json: bool) -> None:
     for row in rows:
         size = f"{row['bytes'] / 1e6:.1f} MB, {row['height']}x{row['width']} -> {row['dim']}"
         click.echo(f"{row['name']}{' (default)' if row['default'] else ''}: {row['model_id']}, {size}")
+        click.echo(f"  speed       {pace_text(row['ms_a_crop'])}")
         click.echo(f"  terms       {shown(row['terms'])}")
         click.echo(f"  trained on  {shown(trained_on(row['training_data']))}")
 
