@@ -5,6 +5,7 @@
 Contestants, all with the same weights on the CPU:
 
 * embedder: `Embedder.load(model).embed(paths)` with its defaults.
+* embedder, openvino: the same with `device="openvino"`, where that is installed.
 * plain loop: the usual script, one file after the other: cv2.imread, BGR to RGB, cv2.resize, `/ 255`, minus
   the mean, by the deviation, HWC to CHW in NumPy, then `session.run` of one crop in a session with default
   options. The model contract has the normalisation inside the graph, so the script's normalised array is made
@@ -36,6 +37,7 @@ import onnxruntime
 
 from autoreid_deploy.crops import find_crops, read_crop, resize_crop
 from autoreid_deploy.embedder import Embedder
+from autoreid_deploy.errors import MissingExtraError
 from autoreid_deploy.model import find_model
 from autoreid_deploy.session import ModelSession
 
@@ -102,8 +104,13 @@ def seconds(contestant: Contestant) -> float:
 def measure(model: Path, paths: list[Path], repeat: int) -> dict[str, Any]:
     cores = len(os.sched_getaffinity(0))
     embedder = Embedder.load(model)
-    contestants = {
-        "embedder": lambda: embedder.embed(paths),
+    contestants: dict[str, Contestant] = {"embedder": lambda: embedder.embed(paths)}
+    try:
+        other = Embedder.load(model, device="openvino")
+        contestants["embedder, openvino"] = lambda: other.embed(paths)
+    except MissingExtraError:
+        pass
+    contestants |= {
         "plain loop": plain_loop(model, paths, normalise=True),
         "plain loop, uint8": plain_loop(model, paths, normalise=False),
         "session limit": session_limit(model, paths, cores),
