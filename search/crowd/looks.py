@@ -155,7 +155,7 @@ def build(rng: np.random.Generator, woman: bool, age: float) -> Build:
     return Build(
         female if woman else 1 - female,
         around(0.5, 0.15),
-        around(0.38 + 0.12 * float(np.clip((age - 25) / 30, 0, 1)), 0.15),
+        around(0.29 + 0.13 * float(np.clip((age - 25) / 30, 0, 1)), 0.15),
         around(0.52 - 0.14 * float(np.clip((age - 50) / 30, 0, 1)), 0.13),
         around(0.5, 0.15),
     )

@@ -66,14 +66,14 @@ class Sensor:
         """One of the sensors there are: most of them dull, some vivid, few sharp."""
         warmth, tint = rng.normal(0, 0.1), rng.normal(0, 0.035)
         return cls(
-            exposure=float(np.exp(rng.normal(0.0, 0.22))),
+            exposure=float(np.exp(rng.normal(0.08, 0.2))),
             red=float(np.exp(warmth - tint)),
             blue=float(np.exp(-warmth - tint)),
             mixing=float(rng.uniform(0, 0.12)),
-            saturation=float(np.clip(rng.normal(0.78, 0.18), 0.3, 1.25)),
+            saturation=float(np.clip(rng.normal(0.72, 0.17), 0.3, 1.2)),
             gamma=float(np.exp(rng.normal(0.0, 0.15))),
-            contrast=float(np.clip(rng.normal(1.12, 0.15), 0.7, 1.5)),
-            lift=float(np.clip(0.015 + rng.exponential(0.03), 0, 0.14)),
+            contrast=float(np.clip(rng.normal(1.3, 0.17), 0.8, 1.7)),
+            lift=float(np.clip(0.01 + rng.exponential(0.022), 0, 0.12)),
             blur=float(rng.uniform(0.3, 0.9)),
             sharpening=float(np.clip(rng.normal(1.1, 0.6), 0, 2.2)),
             noise=float(np.clip(rng.lognormal(-5.2, 0.5), 0.002, 0.02)),

@@ -15,6 +15,8 @@ Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 Bytes = tuple[int, int, int]
 SIZE = 128  # pixels to a side
+_DUST = 0.45  # of its colours that a surface keeps under dust, wear and weather
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 _GREY: tuple[Bytes, ...] = ((128, 126, 122), (112, 112, 114), (150, 146, 138), (98, 98, 102), (162, 160, 156))
 _EARTH: tuple[Bytes, ...] = ((150, 112, 92), (128, 94, 78), (164, 134, 108), (118, 84, 76), (176, 152, 122))
@@ -49,7 +51,15 @@ class Cover:
 def cover(name: str, variant: int) -> Image:
     """(128, 128, 3 or 4) uint8 sRGB, a tile that repeats; the same array at each call."""
     rng = np.random.default_rng([zlib.crc32(name.encode()), variant])
-    return np.ascontiguousarray(COVERS[name].paint(rng))
+    return np.ascontiguousarray(_worn(COVERS[name].paint(rng)))
+
+
+def _worn(picture: Image) -> Image:
+    """(H, W, 3 or 4) uint8, the same with less colour; what it hides stays hidden."""
+    worn = picture.copy()
+    colours = picture[..., :3].astype(np.float32)
+    worn[..., :3] = finished(_DUST * colours + (1 - _DUST) * (colours @ _LUMA)[..., None])
+    return worn
 
 
 def noise(rng: np.random.Generator, cells: tuple[int, int], octaves: int = 3, size: int = SIZE) -> Floats:

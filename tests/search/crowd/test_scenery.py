@@ -1,3 +1,5 @@
+import zlib
+
 import numpy as np
 import pytest
 
@@ -122,3 +124,13 @@ def test_a_frame_shows_the_place_and_who_is_there(renderer):
     column, row = at.project([[x, y, 0.9]])[0] * 180 / at.frame[1]
     redder = peopled.astype(int)[int(row), int(column)] - empty.astype(int)[int(row), int(column)]
     assert redder[0] - redder[1:].mean() > 20
+
+
+@pytest.mark.parametrize("name", sorted(COVERS))
+def test_surfaces_are_worn_to_less_than_half_of_their_colour(name):
+    fresh = COVERS[name].paint(np.random.default_rng([zlib.crc32(name.encode()), 0]))
+    worn = cover(name, 0)
+    chroma, left = (np.ptp(picture[..., :3].astype(float), axis=2).mean() for picture in (fresh, worn))
+    assert left <= 0.5 * chroma + 1
+    assert abs(worn[..., :3].mean() - fresh[..., :3].mean()) < 12  # as bright as it was
+    np.testing.assert_array_equal(worn[..., 3:], fresh[..., 3:])
