@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_weights, fuse_linear_bn_weights
 
 from search.augment import MEAN, STD
-from search.network import Network
+from search.network import Network, mean_of_mirrored
 from search.ops import FactorizedReduce, PartAware
 
 
@@ -18,13 +18,18 @@ class DeployModel(nn.Module):
     """The model contract around a trained network.
 
     /255, mean, standard deviation and the L2 norm are inside, so that a user can neither forget nor repeat them.
+
+    Args:
+        network: as it was trained.
+        mirrored: a row is that of a crop and of its mirror image together, see `Network.embed`.
     """
 
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, mirrored: bool = False) -> None:
         super().__init__()
+        self._mirrored = mirrored
         self.network = fold_batch_norm(network)
         self.register_buffer("mean", 255 * torch.tensor(MEAN).view(1, 3, 1, 1))
         self.register_buffer("scale", 1 / (255 * torch.tensor(STD).view(1, 3, 1, 1)))
@@ -33,6 +38,9 @@ class DeployModel(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """(N, H, W, 3) uint8 RGB -> (N, dim) float32 unit rows."""
         x = (images.permute(0, 3, 1, 2).float() - self.mean) * self.scale
+        return mean_of_mirrored(self._embed, x) if self._mirrored else self._embed(x)
+
+    def _embed(self, x: Tensor) -> Tensor:
         before = self.network.bottleneck(self.network.backbone(x).mean(dim=(2, 3)))
         return F.normalize(self.network.neck(before), dim=1)
 

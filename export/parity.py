@@ -61,19 +61,22 @@ def real_crops(folder: str | Path, count: int, height: int, width: int) -> NDArr
     return np.stack([resize_crop(read_crop(r.path), height, width) for r in records[::step][:count]])
 
 
-def compare(network: Network, model: Path, crops: dict[str, NDArray[np.uint8]]) -> list[Parity]:
+def compare(
+    network: Network, model: Path, crops: dict[str, NDArray[np.uint8]], mirrored: bool = False
+) -> list[Parity]:
     """Embed every set of crops at every batch size with the unfolded network in torch and with the file.
 
     Args:
         network: in evaluation mode.
         model: the ONNX file.
         crops: name -> (N, height, width, 3) uint8.
+        mirrored: the file embeds mirror images too.
     """
     session = ModelSession(model, "cpu")
     results = []
     for name, images in crops.items():
         with torch.no_grad():
-            expected = network.embed(normalise(torch.from_numpy(images))).numpy()
+            expected = network.embed(normalise(torch.from_numpy(images)), mirrored).numpy()
         for batch in BATCHES:
             starts = range(0, len(images), batch)
             came = np.concatenate([session.run(images[start : start + batch]) for start in starts])

@@ -30,18 +30,23 @@ class Trained:
     Attributes:
         network: the averaged weights, in evaluation mode.
         spec: what the model file will say about itself.
+        mirrored: its rows are those of a crop and of its mirror image together.
     """
 
     network: Network
     spec: ModelSpec
+    mirrored: bool = False
 
 
-def read_checkpoint(path: str | Path, metrics: Mapping[str, Any] | None = None) -> Trained:
+def read_checkpoint(
+    path: str | Path, metrics: Mapping[str, Any] | None = None, mirrored: bool = False
+) -> Trained:
     """Rebuild the network of a checkpoint and describe it.
 
     Args:
         path: a `last.pt` of `python -m search retrain`.
         metrics: figures by data set that were measured elsewhere; the run's own validation is added.
+        mirrored: embed each crop and its mirror image.
 
     Raises:
         InputError: the file is no checkpoint, or its weights do not fit its own description.
@@ -72,12 +77,13 @@ def read_checkpoint(path: str | Path, metrics: Mapping[str, Any] | None = None) 
                 else {}
             ),
             **({"init": state["init"]} if state.get("init") else {}),
+            **({"mirrored": True} if mirrored else {}),
         },
         terms=_terms(run, state.get("init")),
         metrics={**_validation(state, run), **(metrics or {})},
         calibration={},
     )
-    return Trained(network.eval(), spec)
+    return Trained(network.eval(), spec, mirrored)
 
 
 def write_onnx(trained: Trained, path: Path) -> None:
@@ -93,7 +99,7 @@ def write_onnx(trained: Trained, path: Path) -> None:
         # The exporter warns about itself; what it writes is checked below and by the parity test.
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            DeployModel(trained.network),
+            DeployModel(trained.network, trained.mirrored),
             (example,),
             dynamo=True,
             opset_version=OPSET,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -182,8 +183,10 @@ class Network(nn.Module):
         after: Tensor = self.neck(before)
         return before, after
 
-    def embed(self, x: Tensor) -> Tensor:
-        """(N, 3, H, W) -> (N, dim) unit rows."""
+    def embed(self, x: Tensor, mirrored: bool = False) -> Tensor:
+        """(N, 3, H, W) -> (N, dim) unit rows; `mirrored`: halfway between those of a crop and of its mirror image."""
+        if mirrored:
+            return mean_of_mirrored(self.embed, x)
         return F.normalize(self.features(x)[1].float(), dim=1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -191,6 +194,12 @@ class Network(nn.Module):
         before, after = self.features(x)
         logits: Tensor = self.classifier(after)
         return before, after, logits
+
+
+def mean_of_mirrored(embed: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """(N, 3, H, W) -> (N, dim) unit rows: the sum of the unit rows of a crop and of its mirror image, at length 1."""
+    both = embed(torch.cat([x, x.flip(3)]))
+    return F.normalize(both.view(2, -1, both.shape[1]).sum(0), dim=1)
 
 
 def build_network(genotype: Genotype, config: NetworkConfig, people: int) -> Network:

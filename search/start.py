@@ -76,7 +76,7 @@ class Start:
             raise InputError(f"{path}: cannot be trained on: it does not say what its network is built of")
         config = RunConfig.from_dict({"network": shape}, str(path)).network
         genotype = Genotype.from_dict(spec.genotype, str(path))
-        weights = read_onnx(path, genotype, config).state_dict()
+        weights = read_onnx(path, genotype, config, bool(spec.training.get("mirrored"))).state_dict()
         del weights[_HEAD]
         more = {key: spec.training[key] for key in ("teacher", "init") if key in spec.training}
         origin = {

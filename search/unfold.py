@@ -33,13 +33,14 @@ MEASURED = 1024  # crops that a BN's statistics are taken from
 MAX_DIFFERENCE = 1e-4  # of an entry of a unit row: as much as an export may differ from its network
 
 
-def read_onnx(path: Path, genotype: Genotype, config: NetworkConfig) -> Network:
+def read_onnx(path: Path, genotype: Genotype, config: NetworkConfig, mirrored: bool = False) -> Network:
     """Rebuild the network of a file that `python -m export` wrote; its classifier is not in there.
 
     Args:
         path: the model.
         genotype: its cells.
         config: the rest of it.
+        mirrored: the file embeds mirror images too.
 
     Returns:
         A network in evaluation mode that embeds as the file does, to be given to `reopen` before it learns.
@@ -66,7 +67,7 @@ def read_onnx(path: Path, genotype: Genotype, config: NetworkConfig) -> Network:
             else:
                 own = file.holds(f"{name}.running_mean")
                 _fill_norm(module, name if own else twins.get(name, name), file)
-    _require_same(network, path, config)
+    _require_same(network, path, config, mirrored)
     return network
 
 
@@ -247,13 +248,13 @@ def _statistics(
     }
 
 
-def _require_same(network: Network, path: Path, config: NetworkConfig) -> None:
+def _require_same(network: Network, path: Path, config: NetworkConfig, mirrored: bool) -> None:
     """Compare with ONNX Runtime on noise and on flat colours."""
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (8, config.height, config.width, 3), np.uint8)
     images[4:] = images[4:, :1, :1]
     with torch.no_grad():
-        came = network.embed(normalise(torch.from_numpy(images))).numpy()
+        came = network.embed(normalise(torch.from_numpy(images)), mirrored).numpy()
     expected = ModelSession(path, "cpu").run(images)
     difference = np.inf if came.shape != expected.shape else float(np.abs(came - expected).max())
     if not difference < MAX_DIFFERENCE:

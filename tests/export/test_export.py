@@ -144,6 +144,33 @@ def test_what_was_exported_can_be_trained_on(exported: Path, saved: Path) -> Non
         torch.testing.assert_close(again.eval().embed(images), trained.embed(images), atol=1e-5, rtol=0)
 
 
+def test_a_mirrored_export_gives_one_row_for_a_crop_and_its_mirror_image(saved: Path) -> None:
+    output = saved.with_name("mirrored.onnx")
+    done = CliRunner().invoke(cli, [str(saved), "-o", str(output), "--mirrored"])
+    assert done.exit_code == 0, done.output
+    images = parity.random_crops(9, 64, 32)
+    network = read_checkpoint(saved).network
+    with torch.no_grad():
+        plain, turned = (
+            network.embed(normalise(torch.from_numpy(np.ascontiguousarray(side))))
+            for side in (images, images[:, :, ::-1])
+        )
+    expected = torch.nn.functional.normalize(plain + turned, dim=1).numpy()
+    assert np.abs(plain.numpy() - expected).max() > 1e-3
+    with Embedder.load(output) as embedder:
+        assert embedder.spec.training["mirrored"] is True
+        rows = embedder.embed(images, color="rgb")
+        np.testing.assert_allclose(rows, expected, atol=1e-4)
+        np.testing.assert_allclose(embedder.embed(images[:, :, ::-1], color="rgb"), rows, atol=1e-4)
+    # What is trained on from it is the network itself, with one row for each side.
+    start, again = Start.load(output), build_network(load_genotype("auto_reid_2019"), CONFIG.network, 3)
+    start.fill(again, images)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            again.eval().embed(normalise(torch.from_numpy(images))), plain, atol=1e-5, rtol=0
+        )
+
+
 def test_parity_is_measured_at_every_batch_size_and_reported(exported: Path) -> None:
     report = exported.with_suffix(".parity.md").read_text()
     for batch in parity.BATCHES:
