@@ -3,7 +3,7 @@
     python -m benchmarks.calibration autoreid-s --market DATA/market --json calibration.json
     python -m benchmarks.calibration autoreid-s --market DATA/market --plot docs/images/autoreid-s-reliability.png
 
-The people are Market-1501's `test` split (200 people, never trained on, never fitted on). Best hits are by other
+The people are Market-1501's `test` split (200 people, never fitted on; a model that was trained on them is refused). Best hits are by other
 cameras, with the person in the gallery for half of the queries.
 
 With `--plot` the people are those of `val` instead, and `test` isn't read. The file's own table was fitted on them, so
@@ -28,6 +28,7 @@ from autoreid_deploy.calibration import Calibration, collapse_warning
 from autoreid_deploy.fitting import MAX_PAIRS, Bin, Method, assess, fit, halves, reliability
 from autoreid_deploy.pairs import LabelledRows
 from autoreid_deploy.records import Record, read_ids, scan
+from benchmarks.contestants import require_market_test_unseen
 
 SPLITS = Path(__file__).parents[1] / "search" / "splits"
 
@@ -111,6 +112,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     ids = read_ids(SPLITS / f"market1501_{'val' if options.plot else 'test'}_ids.txt")
     records = [record for record in scan(options.market, names="market") if record.pid in ids]
     with Embedder.load(options.model) as embedder:
+        if not options.plot:
+            require_market_test_unseen(embedder.spec)
         table = Calibration.from_dict(embedder.spec.calibration, embedder.id)
         rows = embedder.embed([record.path for record in records])
     if options.plot:

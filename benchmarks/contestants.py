@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autoreid_deploy.embedder import Embedder
-from autoreid_deploy.errors import MissingExtraError
+from autoreid_deploy.errors import InputError, MissingExtraError
 from autoreid_deploy.model import ModelSpec, bundled_models, find_model, model_id
 from autoreid_deploy.records import read_ids
 from autoreid_deploy.session import ModelSession, Session
@@ -117,11 +118,26 @@ def has_not_seen_market_heldout(contestant: Contestant) -> bool:
     for that list. Who tells nothing, or was taught by a network that tells nothing, may have seen them.
     """
     training = contestant.spec.training
-    if not training.get("data") or training.get("teacher"):
-        return False
+    return bool(training.get("data")) and not training.get("teacher") and not _extra_market_people(training)
+
+
+def require_market_test_unseen(spec: ModelSpec) -> None:
+    """Refuse to measure a model on people whom it has learnt from.
+
+    Raises:
+        InputError: it tells of more people of Market-1501 than `train` lists.
+    """
+    if extra := _extra_market_people(spec.training):
+        raise InputError(
+            f"{spec.name}: has learnt from {extra} people of Market-1501 beside those of "
+            "market1501_train_ids.txt, so `test` is not held out from it; use `val`"
+        )
+
+
+def _extra_market_people(training: Mapping[str, Any]) -> int:
     listed = len(read_ids(SPLITS / "market1501_train_ids.txt"))
-    seen = sum(source["people"] for source in training["data"] if "market" in source["name"].lower())
-    return seen <= listed
+    data = training.get("data", [])
+    return max(0, sum(source["people"] for source in data if "market" in source["name"].lower()) - listed)
 
 
 def median_ms(calls: Sequence[Call], rounds: int = 15, repeat: int = 3) -> list[float]:

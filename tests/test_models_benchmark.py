@@ -22,6 +22,7 @@ from benchmarks.contestants import (
     has_not_seen_market_heldout,
     load_contestants,
     median_ms,
+    require_market_test_unseen,
 )
 from benchmarks.peers import find_peers
 from benchmarks.visits import Tracklet, embed_tracklets, read_tracklets, reassociate
@@ -230,9 +231,17 @@ def test_only_who_tells_it_has_not_seen_the_heldout_people(training: dict, unsee
     assert has_not_seen_market_heldout(told(training)) is unseen
 
 
-def test_the_bundled_default_has_not_seen_them_and_a_peer_may_have(peer_folder: Path):
-    found = load_contestants(["autoreid-s"], peer_folder)
+def test_the_open_model_has_not_seen_them_and_a_peer_may_have(peer_folder: Path):
+    found = load_contestants(["autoreid-s-open"], peer_folder)
     assert [has_not_seen_market_heldout(contestant) for contestant in found] == [True, False]
+
+
+def test_people_who_were_learnt_from_are_not_held_out():
+    market = {"name": "Market-1501, train", "people": 451}
+    require_market_test_unseen(told({"data": [market, {"name": "CUHK03", "people": 843}]}).spec)
+    both = {"data": [market, {"name": "Market-1501, test", "people": 200}]}
+    with pytest.raises(InputError, match="has learnt from 200 people .* use `val`"):
+        require_market_test_unseen(told(both).spec)
 
 
 # Visits.
