@@ -3,8 +3,8 @@
     python -m benchmarks.calibration autoreid-s --market DATA/market --json calibration.json
     python -m benchmarks.calibration autoreid-s --market DATA/market --plot docs/images/autoreid-s-reliability.png
 
-The people are Market-1501's `test` split (200 people, never fitted on; a model that was trained on them is refused). Best hits are by other
-cameras, with the person in the gallery for half of the queries.
+The people are Market-1501's `test` split (200 people, never fitted on; a model that was trained on them is refused).
+Best hits are by other cameras, with the person in the gallery for half of the queries.
 
 With `--plot` the people are those of `val` instead, and `test` isn't read. The file's own table was fitted on them, so
 another one is fitted the same way on either half of the people and held against the other half: predicted probability

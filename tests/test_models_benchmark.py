@@ -240,7 +240,7 @@ def test_people_who_were_learnt_from_are_not_held_out():
     market = {"name": "Market-1501, train", "people": 451}
     require_market_test_unseen(told({"data": [market, {"name": "CUHK03", "people": 843}]}).spec)
     both = {"data": [market, {"name": "Market-1501, test", "people": 200}]}
-    with pytest.raises(InputError, match="has learnt from 200 people .* use `val`"):
+    with pytest.raises(InputError, match=r"has learnt from 200 people .* use `val`"):
         require_market_test_unseen(told(both).spec)
 
 
