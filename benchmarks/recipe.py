@@ -84,6 +84,7 @@ def rows() -> dict[str, Row]:
         "no-triplet": but("no triplet loss", triplet_weight=0.0),
         "grey": but("grey crops 0.2, grey patches 0.3", grey=0.2, grey_patch=0.3),
         "erase-60": but("erasing 0.6", erase=0.6),
+        "ibn": replace(last, title="instance norm in the first block", network={"ibn": True}),
         # As many steps as take the same time.
         "160x80": replace(but("160x80", steps=190), network={"height": 160, "width": 80}),
         "fine": replace(

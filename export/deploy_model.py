@@ -11,7 +11,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights, fuse_linear_bn_weights
 
 from search.augment import MEAN, STD
 from search.network import Network, mean_of_mirrored
-from search.ops import FactorizedReduce, PartAware
+from search.ops import FactorizedReduce, InstanceBatchNorm, PartAware
 
 
 class DeployModel(nn.Module):
@@ -70,6 +70,20 @@ def _fold_sequence(sequence: nn.Sequential) -> None:
         layer, bn = sequence[i], sequence[i + 1]
         if isinstance(layer, nn.Conv2d) and isinstance(bn, nn.BatchNorm2d):
             sequence[i], sequence[i + 1] = _convolution(layer, bn), nn.Identity()
+        elif isinstance(layer, nn.Conv2d) and isinstance(bn, InstanceBatchNorm):
+            sequence[i] = _half_convolution(layer, bn)
+
+
+def _half_convolution(layer: nn.Conv2d, norm: InstanceBatchNorm) -> nn.Conv2d:
+    """Fold the half that is normalised by batch; the other one depends on the picture and stays."""
+    assert isinstance(norm.batch, nn.BatchNorm2d)
+    weight, bias = fuse_conv_bn_weights(
+        nn.Parameter(layer.weight[norm.split :]), None, *_statistics(norm.batch, slice(None))
+    )
+    layer.weight = nn.Parameter(torch.cat([layer.weight[: norm.split], weight]), requires_grad=False)
+    layer.bias = nn.Parameter(torch.cat([torch.zeros(norm.split), bias]), requires_grad=False)
+    norm.batch = nn.Identity()
+    return layer
 
 
 def _fold_halves(reduce: FactorizedReduce) -> None:

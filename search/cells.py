@@ -23,6 +23,7 @@ class Cell(nn.Module):
         channels: width of a node.
         stride: 2 for a reduction cell (edges from the two inputs halve the map), else 1.
         older_is_larger: the preceding cell halved the map, so the older input has to be halved too.
+        ibn: the convolutions that bring the inputs to one width normalise half of it by picture.
     """
 
     def __init__(
@@ -33,11 +34,13 @@ class Cell(nn.Module):
         channels: int,
         stride: int,
         older_is_larger: bool,
+        ibn: bool = False,
     ) -> None:
         super().__init__()
-        align = FactorizedReduce if older_is_larger else ConvBN
-        self.older: nn.Module = align(c_older, channels)
-        self.newer = ConvBN(c_newer, channels)
+        self.older: nn.Module = (
+            FactorizedReduce(c_older, channels) if older_is_larger else ConvBN(c_older, channels, ibn)
+        )
+        self.newer = ConvBN(c_newer, channels, ibn)
         edges = [(edge, stride if edge.source < 2 else 1) for node in genotype.nodes for edge in node]
         self.ops = nn.ModuleList(build_op(edge.op, channels, step) for edge, step in edges)
         self.sources = [(edge.source, reads_rectified(edge.op, step)) for edge, step in edges]

@@ -14,7 +14,7 @@ from autoreid_deploy.errors import InputError
 from search.cells import Cell
 from search.distributed import BatchNorm
 from search.genotype import Genotype
-from search.ops import PARTS
+from search.ops import PARTS, norm
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class NetworkConfig:
         width: input width in pixels.
         stem_stride: stride of the opening 3x3 convolution.
         dim: width of the bottleneck, the embedding's dimension; 0 for none, which embeds the pooled feature.
+        ibn: stem and first block normalise half of their channels by picture, see `ops.InstanceBatchNorm`.
     """
 
     channels: int = 64
@@ -36,6 +37,7 @@ class NetworkConfig:
     width: int = 128
     stem_stride: int = 2
     dim: int = 0
+    ibn: bool = False
 
     def __post_init__(self) -> None:
         if self.channels < 3 or not self.cells or min(self.cells) < 1:
@@ -59,14 +61,14 @@ class NetworkConfig:
             )
 
 
-def stem(channels: int, stride: int) -> nn.Sequential:
+def stem(channels: int, stride: int, ibn: bool = False) -> nn.Sequential:
     """3x3 convolution, BN, ReLU; stride 4 takes two of them, the first at half the width."""
     widths = [3, channels] if stride < 4 else [3, channels // 2, channels]
     layers: list[nn.Module] = []
     for c_in, c_out in pairwise(widths):
         layers += [
             nn.Conv2d(c_in, c_out, 3, min(stride, 2), padding=1, bias=False),
-            BatchNorm(c_out),
+            norm(c_out, ibn),
             nn.ReLU(),
         ]
     return nn.Sequential(*layers)
@@ -135,11 +137,20 @@ class Backbone(Trunk):
 
     def __init__(self, genotype: Genotype, config: NetworkConfig) -> None:
         super().__init__()
-        self.stem = stem(config.channels, config.stem_stride)
+        self.stem = stem(config.channels, config.stem_stride, config.ibn)
         plans = cell_plans(config, genotype.normal.width, genotype.reduce.width)
         cells = [(genotype.reduce if plan.stride == 2 else genotype.normal, plan) for plan in plans]
         self.cells = nn.ModuleList(
-            Cell(cell, p.c_older, p.c_newer, p.channels, p.stride, p.older_is_larger) for cell, p in cells
+            Cell(
+                cell,
+                p.c_older,
+                p.c_newer,
+                p.channels,
+                p.stride,
+                p.older_is_larger,
+                ibn=config.ibn and p.channels == config.channels,  # the first block's
+            )
+            for cell, p in cells
         )
         cell, plan = cells[-1]
         self.c_out = plan.channels * cell.width

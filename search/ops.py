@@ -32,11 +32,42 @@ class Zero(nn.Module):
         return torch.zeros_like(x[:, :, :: self.stride, :: self.stride])
 
 
+class InstanceBatchNorm(nn.Module):
+    """Half of the channels normalised by picture, which takes a camera's light and colours away; the others by batch
+    (IBN-a, arXiv 1807.09441).
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.split: int = channels // 2
+        self.instance = nn.InstanceNorm2d(self.split, affine=True)
+        self.batch: nn.Module = BatchNorm(channels - self.split)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> the same shape."""
+        return torch.cat([self._by_picture(x[:, : self.split]), self.batch(x[:, self.split :])], dim=1)
+
+    def _by_picture(self, x: Tensor) -> Tensor:
+        if torch.onnx.is_in_onnx_export() or x.device.type != "cpu":
+            normed: Tensor = self.instance(x)
+            return normed
+        # torch's own would leave NHWC, in which the convolutions around it work.
+        wide = x.float()
+        variance, mean = torch.var_mean(wide, dim=(2, 3), correction=0, keepdim=True)
+        scale = self.instance.weight[:, None, None] * torch.rsqrt(variance + self.instance.eps)
+        return ((wide - mean) * scale + self.instance.bias[:, None, None]).to(x.dtype)
+
+
+def norm(channels: int, ibn: bool) -> nn.Module:
+    """What follows a convolution: batch norm, or half of it instance norm."""
+    return InstanceBatchNorm(channels) if ibn else BatchNorm(channels)
+
+
 class ConvBN(nn.Sequential):
     """1x1 convolution of a rectified map, BN."""
 
-    def __init__(self, c_in: int, c_out: int) -> None:
-        super().__init__(nn.Conv2d(c_in, c_out, 1, bias=False), BatchNorm(c_out))
+    def __init__(self, c_in: int, c_out: int, ibn: bool = False) -> None:
+        super().__init__(nn.Conv2d(c_in, c_out, 1, bias=False), norm(c_out, ibn))
 
 
 class FactorizedReduce(nn.Module):

@@ -49,6 +49,10 @@ def read_onnx(path: Path, genotype: Genotype, config: NetworkConfig, mirrored: b
         InputError: weights are missing, do not fit, or embed in another way than the file: it was made smaller, or
             other software wrote it.
     """
+    if config.ibn:
+        raise InputError(
+            f"{path}: cannot be trained on: it normalises by picture; take the checkpoint it came from"
+        )
     network, file = build_network(genotype, config, 1).eval(), _File(path)
     sources, twins = _sources(network), _twins(network)
     with torch.no_grad():

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from autoreid_deploy import Embedder
 from autoreid_deploy.calibration import Calibration
 from autoreid_deploy.errors import InputError, ModelError
+from autoreid_deploy.model import ModelSpec
 from autoreid_deploy.records import Record
 from export import parity
 from export.__main__ import cli
@@ -26,6 +27,7 @@ from search.config import RunConfig, Source
 from search.data import Crops
 from search.genotype import load_genotype
 from search.network import Network, NetworkConfig, build_network
+from search.ops import InstanceBatchNorm
 from search.recipe import Recipe
 from search.start import Start
 from search.trainer import Trainer
@@ -90,15 +92,42 @@ def exported(saved: Path) -> Path:
     return output
 
 
-@pytest.mark.parametrize("dim", [0, 16])
-def test_folding_changes_no_answer(dim: int) -> None:
-    network = shaken(
-        build_network(load_genotype("auto_reid_2019"), replace(CONFIG.network, dim=dim), people=3)
-    )
+@pytest.mark.parametrize(("dim", "ibn"), [(0, False), (16, False), (16, True)])
+def test_folding_changes_no_answer(dim: int, ibn: bool) -> None:
+    shape = replace(CONFIG.network, dim=dim, ibn=ibn)
+    network = shaken(build_network(load_genotype("auto_reid_2019"), shape, people=3))
     images = torch.from_numpy(parity.random_crops(6, 64, 32))
     with torch.no_grad():
         folded = DeployModel(network)(images)
         torch.testing.assert_close(folded, network.embed(normalise(images)), atol=1e-5, rtol=0)
+
+
+def test_instance_norm_goes_through_the_file_and_cannot_be_read_back(tmp_path: Path) -> None:
+    shape = replace(CONFIG.network, ibn=True)
+    network = shaken(build_network(load_genotype("auto_reid_2019"), shape, people=3))
+    for module in network.modules():
+        if isinstance(module, InstanceBatchNorm):
+            torch.nn.init.uniform_(module.instance.weight, 0.5, 1.5)
+            torch.nn.init.uniform_(module.instance.bias, -0.5, 0.5)
+    spec = ModelSpec(
+        name="ibn",
+        height=64,
+        width=32,
+        dim=16,
+        genotype=load_genotype("auto_reid_2019").to_dict(),
+        training={"network": json.loads(json.dumps(asdict(shape))), "data": []},
+        terms="for tests only",
+        metrics={},
+        calibration={},
+    )
+    write_onnx(Trained(network, spec), tmp_path / "ibn.onnx")
+    parity.require(
+        parity.compare(network, tmp_path / "ibn.onnx", {"random": parity.random_crops(32, 64, 32)})
+    )
+    kinds = Counter(node.op_type for node in onnx.load(tmp_path / "ibn.onnx").graph.node)
+    assert kinds["InstanceNormalization"] > 0
+    with pytest.raises(InputError, match="normalises by picture; take the checkpoint"):
+        Start.load(tmp_path / "ibn.onnx")
 
 
 def test_only_the_batch_norms_behind_a_pool_stay(exported: Path) -> None:

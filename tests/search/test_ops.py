@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -5,8 +6,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from search.genotype import OPS
-from search.ops import BUILD, DepthwiseConv, FactorizedReduce, PartAware, build_op
+from search.genotype import OPS, load_genotype
+from search.network import NetworkConfig, build_network
+from search.ops import (
+    BUILD,
+    DepthwiseConv,
+    FactorizedReduce,
+    InstanceBatchNorm,
+    PartAware,
+    build_op,
+)
 
 
 def random_map(*shape: int) -> Tensor:
@@ -132,3 +141,31 @@ def test_a_factorized_reduce_sees_every_row_parity():
     with torch.no_grad():
         torch.testing.assert_close(reduce(x)[0, 0], scale * torch.tensor([[0.0, 2], [8, 10]]))
         torch.testing.assert_close(reduce(x)[0, 1], scale * torch.tensor([[5.0, 7], [13, 15]]))
+
+
+def test_instance_batch_norm_takes_a_picture_s_light_away_from_half_of_its_channels():
+    norm = InstanceBatchNorm(6).train()
+    nn.init.uniform_(norm.instance.weight)
+    nn.init.uniform_(norm.instance.bias)
+    x = torch.randn(5, 6, 7, 3, generator=torch.Generator().manual_seed(0))
+    out = norm(x)
+    torch.testing.assert_close(out[:, :3], norm.instance(x[:, :3]))
+    torch.testing.assert_close(out[:, 3:], nn.BatchNorm2d(3)(x[:, 3:]))
+    brighter = (
+        x * torch.linspace(0.5, 2, 5)[:, None, None, None] + torch.linspace(-1, 1, 5)[:, None, None, None]
+    )
+    torch.testing.assert_close(norm.eval()(brighter)[:, :3], out[:, :3], atol=1e-3, rtol=1e-3)
+    assert norm(x.bfloat16()).dtype == torch.bfloat16
+
+
+def test_only_stem_and_first_block_have_instance_norm():
+    genotype = load_genotype("auto_reid_2019")
+    config = NetworkConfig(channels=8, cells=(2, 2), height=64, width=32, stem_stride=2, ibn=True)
+    network = build_network(genotype, config, 3)
+    names = [name for name, module in network.named_modules() if isinstance(module, InstanceBatchNorm)]
+    assert {name.split(".")[1] for name in names} == {"stem", "cells"}
+    assert {name.split(".")[2] for name in names if "cells" in name} == {"0", "1"}
+    assert (
+        build_network(genotype, replace(config, ibn=False), 3).state_dict().keys()
+        != network.state_dict().keys()
+    )
