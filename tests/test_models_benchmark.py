@@ -315,11 +315,11 @@ def test_one_run_fills_every_column_and_a_second_measures_times_alone(
 ):
     monkeypatch.setattr(visits.reassociate, "__defaults__", ({3: 1},))
     result, plot = tmp_path / "models.json", tmp_path / "images" / "models.png"
-    command = ["--models", "autoreid-s", "--peers", peer_folder, "--rounds", "1", "--cuhk01", cuhk01]
+    command = ["--models", "autoreid-s-open", "--peers", peer_folder, "--rounds", "1", "--cuhk01", cuhk01]
     command += ["--market", market, "--clip", clip, "--json", result, "--plot", plot]
     models.main(list(map(str, command)))
     found = json.loads(result.read_text())
-    own, peer = (found["models"][name] for name in ("autoreid-s", "osnet"))
+    own, peer = (found["models"][name] for name in ("autoreid-s-open", "osnet"))
     assert set(own["scores"]) == {"cuhk01", "market-heldout val", "vtest"}
     assert set(peer["scores"]) == {"cuhk01", "vtest"}
     assert own["scores"]["vtest"]["queries"] == 4
