@@ -465,13 +465,13 @@ def test_the_robustness_table_says_who_may_know_the_people(
     tmp_path: Path, market: Path, peer_folder: Path, capsys: pytest.CaptureFixture[str]
 ):
     result = tmp_path / "robustness.json"
-    command = ["--models", "autoreid-s", "--peers", str(peer_folder), "--market", str(market)]
+    command = ["--models", "autoreid-s-open", "--peers", str(peer_folder), "--market", str(market)]
     robustness.main([*command, "--json", str(result)])
     capsys.readouterr()
     robustness.main(["--table", "--json", str(result)])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"| model | {' | '.join(robustness.DAMAGES)} |"
-    assert lines[2].startswith("| **autoreid-s** |") and lines[3].startswith("| osnet (may know them) |")
+    assert lines[2].startswith("| **autoreid-s-open** |") and lines[3].startswith("| osnet (may know them) |")
     assert "| a third covered |" in "\n".join(lines)
 
 

@@ -172,7 +172,7 @@ def test_a_model_that_does_not_say_how_it_is_built_is_refused(tiny_model: Path):
 def test_a_bundled_model_learns_on_and_loses_nothing_before_that(crops: dict[str, Crops], tmp_path: Path):
     start = Start.load("autoreid-s")
     assert start.origin["name"] == model_id("autoreid-s", find_model("autoreid-s"))
-    assert start.told["genotype"] == "auto_reid_2019"
+    assert start.told["genotype"] == "autoreid_s"
     trainer = Trainer(
         config=replace(SMALL, network=start.config),
         genotype=start.genotype,
