@@ -19,7 +19,7 @@ def installed_version() -> str:
     Raises:
         MissingExtraError: OpenVINO is not installed.
     """
-    return str(_openvino().__version__)
+    return str(load_openvino().__version__)
 
 
 class OpenVinoSession:
@@ -42,7 +42,7 @@ class OpenVinoSession:
     def __init__(self, path: Path) -> None:
         reference = ModelSession(path, "cpu")
         self.spec = reference.spec
-        core = _openvino().Core()
+        core = load_openvino().Core()
         abilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         self.precision = "bf16" if "BF16" in abilities else "f32"
         cores = usable_cores()
@@ -88,7 +88,12 @@ class OpenVinoSession:
                 )
 
 
-def _openvino() -> Any:
+def load_openvino() -> Any:
+    """Import OpenVINO.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
     try:
         import openvino
     except ImportError as error:

@@ -27,6 +27,7 @@ import torch
 from autoreid_deploy.cli.eval import Trial
 from autoreid_deploy.errors import InputError
 from autoreid_deploy.protocols import single_shot_split
+from benchmarks import ledger
 from benchmarks.ledger import read, train, write
 from search.commands.common import read_crops
 from search.config import RunConfig, Source, load_config
@@ -188,12 +189,7 @@ def zero_shot(network: Network, crops: Crops, device: torch.device) -> dict[str,
 
 def collect(work: Path, results: Path = RESULTS) -> dict[str, dict[str, Any]]:
     """Add the finished rows of a folder to the results, in the order of `rows`."""
-    kept = read(results) if results.exists() else {}
-    kept |= {path.parent.name: read(path) for path in work.glob("*/row.json")}
-    order = list(rows())
-    kept = dict(sorted(kept.items(), key=lambda item: (order.index(item[1]["row"]), item[1]["seed"])))
-    write(kept, results)
-    return kept
+    return ledger.collect(work, results, list(rows()))
 
 
 def table(found: dict[str, dict[str, Any]]) -> str:

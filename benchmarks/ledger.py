@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,15 @@ def read(path: Path) -> dict[str, Any]:
 def write(plain: dict[str, Any], path: Path) -> None:
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(plain, indent=1), encoding="utf-8")
+
+
+def collect(work: Path, results: Path, order: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Add the finished rows of a folder to the results, in an order of their names and then by seed."""
+    kept = read(results) if results.exists() else {}
+    kept |= {path.parent.name: read(path) for path in work.glob("*/row.json")}
+    kept = dict(sorted(kept.items(), key=lambda item: (order.index(item[1]["row"]), item[1]["seed"])))
+    write(kept, results)
+    return kept
 
 
 class Clock:

@@ -16,8 +16,9 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from autoreid_deploy.errors import InputError, MissingExtraError
+from autoreid_deploy.errors import InputError
 from autoreid_deploy.model import ModelSpec
+from autoreid_deploy.openvino_session import load_openvino
 
 Feed = Callable[[NDArray[np.uint8]], NDArray[Any]]
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)
@@ -133,11 +134,7 @@ class OpenVinoGraph:
 
     @cached_property
     def _core(self) -> Any:
-        try:
-            import openvino
-        except ModuleNotFoundError:
-            raise MissingExtraError("openvino", "teach") from None
-        return openvino.Core()
+        return load_openvino().Core()
 
     def _shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         graph = self._core.read_model(self.path)

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks import ledger
 from benchmarks.ledger import read, train, write
 from search.commands.common import read_crops
 from search.config import RunConfig, Source, Teacher, load_config
@@ -172,12 +173,7 @@ class Bench:
 
 def collect(work: Path, results: Path = RESULTS) -> dict[str, dict[str, Any]]:
     """Add the finished rows of a folder to the results, in the order of `rows`."""
-    kept = read(results) if results.exists() else {}
-    kept |= {path.parent.name: read(path) for path in work.glob("*/row.json")}
-    order = list(rows())
-    kept = dict(sorted(kept.items(), key=lambda item: (order.index(item[1]["row"]), item[1]["seed"])))
-    write(kept, results)
-    return kept
+    return ledger.collect(work, results, list(rows()))
 
 
 def table(found: Mapping[str, Mapping[str, Any]]) -> str:

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from autoreid_deploy.errors import InputError, MissingExtraError
+from autoreid_deploy.errors import InputError
+from autoreid_deploy.openvino_session import load_openvino
 from autoreid_deploy.session import ModelSession
 from search.optim import native_bf16
 
@@ -63,11 +64,7 @@ class _OpenVino:
     """An IR that takes BGR, 0 to 255, as Open Model Zoo's do."""
 
     def __init__(self, path: Path) -> None:
-        try:
-            import openvino
-        except ModuleNotFoundError:
-            raise MissingExtraError("openvino", "teach") from None
-        core: Any = openvino.Core()
+        core: Any = load_openvino().Core()
         try:
             model = core.read_model(path)
         except RuntimeError as error:
