@@ -14,7 +14,7 @@ from autoreid_deploy.errors import InputError
 from search.cells import Cell
 from search.distributed import BatchNorm
 from search.genotype import Genotype
-from search.ops import PARTS, norm
+from search.ops import PARTS, channels_last, norm
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ class Network(nn.Module):
 
     def features(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(N, 3, H, W) -> feature before the neck (N, dim) and after it (N, dim)."""
-        pooled = self.backbone(x).mean(dim=(2, 3))
+        pooled = channels_last(self.backbone(x)).mean(dim=(2, 3))
         before: Tensor = self.bottleneck(pooled)
         after: Tensor = self.neck(before)
         return before, after

@@ -1,10 +1,12 @@
 from dataclasses import replace
 from itertools import product
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from search.genotype import OPS, load_genotype
 from search.network import NetworkConfig, build_network
@@ -15,6 +17,7 @@ from search.ops import (
     InstanceBatchNorm,
     PartAware,
     build_op,
+    diagonal,
 )
 
 
@@ -141,6 +144,45 @@ def test_a_factorized_reduce_sees_every_row_parity():
     with torch.no_grad():
         torch.testing.assert_close(reduce(x)[0, 0], scale * torch.tensor([[0.0, 2], [8, 10]]))
         torch.testing.assert_close(reduce(x)[0, 1], scale * torch.tensor([[5.0, 7], [13, 15]]))
+
+
+def test_a_diagonal_is_two_slices_and_so_is_its_gradient():
+    x = torch.randn(2, 4, 6, 8).to(memory_format=torch.channels_last).requires_grad_()
+    plain = x.detach().clone().requires_grad_()
+    weights = torch.randn(2, 2, 4, 3, 4)
+    sum((part * w).sum() for part, w in zip(diagonal(x), weights, strict=True)).backward()
+    slices = (plain[:, :, ::2, ::2], plain[:, :, 1::2, 1::2])
+    sum((part * w).sum() for part, w in zip(slices, weights, strict=True)).backward()
+    torch.testing.assert_close(x.grad, plain.grad, rtol=0, atol=0)
+
+
+def test_gradients_stay_in_the_layout_that_is_quick():
+    torch.manual_seed(0)
+    config = NetworkConfig(channels=8, cells=(2, 1), height=32, width=16, stem_stride=2, dim=10)
+    network = build_network(load_genotype("autoreid_s"), config, 4).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    x = torch.randn(4, 3, 32, 16).to(memory_format=torch.channels_last)
+    layouts = _Layouts()
+    with layouts:
+        torch.autograd.backward(network(x)[2].square().sum())
+    assert layouts.seen > 20
+    assert layouts.slow == []
+
+
+class _Layouts(TorchDispatchMode):
+    """Notes where a ReLU, a BN, a pool or a convolution gets a gradient that is not in NHWC, or a slice of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen, self.slow = 0, list[str]()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = str(func)
+        if "_backward" in name and isinstance(args[0], Tensor) and args[0].dim() == 4:
+            gradient = args[0]
+            self.seen += 1
+            if gradient.shape[2:] != (1, 1) and gradient.stride(1) != 1:
+                self.slow.append(f"{name} {tuple(gradient.shape)} {gradient.stride()}")
+        return func(*args, **(kwargs or {}))
 
 
 def test_instance_batch_norm_takes_a_picture_s_light_away_from_half_of_its_channels():
