@@ -184,6 +184,17 @@ def load_config(path: str | Path, told: Mapping[str, Any] | None = None) -> RunC
     return RunConfig.load(path, told)
 
 
+def run_name(path: str | Path) -> str:
+    """The name that a run's TOML file gives it, which is known before the shape of its network is.
+
+    Raises:
+        InputError: the file is missing, is no TOML, or its name is none.
+    """
+    return RunConfig.from_dict(
+        {key: value for key, value in _read_toml(path).items() if key == "name"}, str(path)
+    ).name
+
+
 def find_ids(name: str, beside: Path) -> Path:
     """Find an id list beside the configuration or among the bundled splits."""
     for folder in (beside, SPLITS):

@@ -15,7 +15,7 @@ from autoreid_deploy.session import ModelSession
 from search import checkpoint
 from search.config import RunConfig
 from search.genotype import Genotype
-from search.network import Network, NetworkConfig
+from search.network import Network, NetworkConfig, build_network
 from search.pixels import Images
 from search.unfold import read_onnx, reopen
 
@@ -93,7 +93,7 @@ class Start:
         return {"genotype": self.genotype.name, "network": asdict(self.config)}
 
     def require(self, genotype: Genotype, config: NetworkConfig) -> None:
-        """Make sure that a network is of this shape.
+        """Make sure that a network is of this shape, or grows out of it: it may have more blocks, and other input.
 
         Raises:
             InputError: names what differs.
@@ -105,20 +105,32 @@ class Start:
                 "out to take the model's"
             )
         mine, wanted = asdict(self.config), asdict(config)
+        if tuple(wanted["cells"][: len(mine["cells"])]) == tuple(mine["cells"]):
+            mine |= {key: wanted[key] for key in ("cells", "height", "width")}
         if differs := [key for key in mine if mine[key] != wanted[key]]:
             both = "; ".join(f"{key} is {wanted[key]} here and {mine[key]} in {name}" for key in differs)
             raise InputError(f"network: {both}; leave [network] out to take the model's")
 
+    def whole_in(self, config: NetworkConfig) -> bool:
+        """Whether a network that `require` lets pass embeds as this one does before it learns: it has no block more."""
+        return tuple(config.cells) == tuple(self.config.cells)
+
     def fill(self, network: Network, images: Images) -> None:
-        """Copy the weights into a network of this shape; its classifier stays new.
+        """Copy the weights into a network; its classifier stays new, and where it has more blocks, these and its head.
 
         Args:
-            network: of this shape.
+            network: of a shape that `require` lets pass.
             images: (N, H, W, 3) uint8, the crops that it is going to learn from.
 
         Raises:
             InputError: the weights do not fit the shape that the file speaks of.
         """
+        if len(network.backbone.cells) > sum(self.config.cells):  # type: ignore[arg-type]
+            trained = build_network(self.genotype, self.config, 1)
+            self.fill(trained, images)
+            grown = {k: v for k, v in trained.state_dict().items() if k.startswith("backbone.")}
+            network.load_state_dict(grown, strict=False)
+            return
         try:
             missing = network.load_state_dict(dict(self.weights), strict=False)
         except RuntimeError as error:

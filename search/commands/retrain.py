@@ -50,7 +50,7 @@ def retrain(
 ) -> None:
     """Train the network that CONFIG describes on labelled crops."""
     from search import checkpoint, distributed
-    from search.config import load_config
+    from search.config import load_config, run_name
     from search.data import list_crops, refuse_known_people
     from search.genotype import load_genotype
     from search.scoring import validate
@@ -59,8 +59,7 @@ def retrain(
     from search.trainer import Trainer
 
     start = Start.load(init) if init else None
-    run = load_config(config, start.told if start else None)
-    folder = run_folder(out, run.name, resume)
+    folder = run_folder(out, run_name(config), resume)
     last = folder / "last.pt"
     state = checkpoint.load(last) if resume else None
     # A run goes on in the shape that it has, also where --init is not given again.
@@ -94,7 +93,12 @@ def retrain(
         )
         if state is not None:
             trainer.restore(state)
-        elif start is not None and trainer.val is not None and distributed.rank() == 0:
+        elif (
+            start is not None
+            and start.whole_in(run.network)
+            and trainer.val is not None
+            and distributed.rank() == 0
+        ):
             _say(f"{start.origin['name']} as it is", validate(trainer.average, trainer.val, home))
         if not trainer.run():
             raise Stopped(

@@ -84,6 +84,32 @@ def test_network_and_cells_come_from_the_model_and_the_card_says_so(
     assert third.origin["init"]["name"] == name
 
 
+@pytest.mark.parametrize(
+    "network", ["cells = [1, 1, 1]", "height = 40\nwidth = 20"], ids=["another block", "larger input"]
+)
+def test_a_network_grows_out_of_a_smaller_one(
+    network: str, search: Search, trained: Path, more: Path, drawn: Path, tmp_path: Path
+):
+    text = more.read_text()
+    more.write_text(f"{text}[network]\n{network}\n")
+    assert search("retrain", more, "--data", drawn, "--init", trained, "--out", tmp_path / "run") == 0
+    assert search("retrain", more, "--data", drawn, "--out", tmp_path / "run", "--resume") == 0
+
+
+def test_what_a_grown_network_has_of_the_smaller_one_is_the_same(
+    trained: Path, make_trainer: Callable[..., Trainer]
+):
+    before, start = checkpoint.load(trained)["average"], Start.load(trained)
+    fresh = make_trainer("fresh", val=False)
+    larger = replace(fresh.config.network, cells=(*fresh.config.network.cells, 1), height=64)
+    trainer = replace(fresh, config=replace(fresh.config, network=larger), start=start)
+    now = trainer.network.state_dict()
+    taken = [key for key in before if key.startswith("backbone.")]
+    assert len(taken) > 50
+    assert same({key: now[key] for key in taken}, {key: before[key] for key in taken})
+    assert len([key for key in now if key.startswith("backbone.")]) > len(taken)
+
+
 def test_a_started_run_goes_on_without_its_model_but_not_from_another(
     search: Search,
     trained: Path,
@@ -110,8 +136,8 @@ def test_a_started_run_goes_on_without_its_model_but_not_from_another(
     ("line", "message"),
     [
         (
-            "[network]\nchannels = 9\nheight = 64",
-            "network: channels is 9 here and 6 in small@{id}; height is 64 here and 32 in small@{id}; leave [network] "
+            "[network]\nchannels = 9\ndim = 64",
+            "network: channels is 9 here and 6 in small@{id}; dim is 64 here and 16 in small@{id}; leave [network] "
             "out to take the model's",
         ),
         (
