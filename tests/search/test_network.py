@@ -35,10 +35,10 @@ def test_the_papers_claim_beside_resnet50_holds():
     assert "54.4 % fewer parameters, 52.8 % fewer MACs" in table(GENOTYPE)
 
 
-@pytest.mark.parametrize(
-    ("name", "size", "parameters"), [("s", (128, 64), 0.50e6), ("m", (256, 128), 2.08e6)]
-)
-def test_the_deployment_sizes_are_half_a_million_and_two(name: str, size: tuple[int, int], parameters: float):
+@pytest.mark.parametrize(("name", "size", "parameters"), [("s", (128, 64), 0.50e6), ("m", (160, 80), 1.77e6)])
+def test_the_deployment_sizes_are_half_a_million_and_under_two(
+    name: str, size: tuple[int, int], parameters: float
+):
     config = load_config(CONFIGS / f"autoreid-{name}.toml")
     network = config.network
     assert (network.height, network.width) == size
