@@ -73,6 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     pictures = {}
     for told in options.crops:
         name, _, folder = told.partition("=")
+        if not folder:
+            parser.error(f"--crops takes NAME=FOLDER or NAME=FOLDER:IDS, got {told}")
         pictures[name] = draw_crops(folder, options.count)
     rows: dict[str, dict[str, NDArray[np.float32]]] = {}
     for contestant in load_contestants(options.models, options.peers):

@@ -115,19 +115,20 @@ class Start:
         """Whether a network that `require` lets pass embeds as this one does before it learns: it has no block more."""
         return tuple(config.cells) == tuple(self.config.cells)
 
-    def fill(self, network: Network, images: Images) -> None:
+    def fill(self, network: Network, config: NetworkConfig, images: Images) -> None:
         """Copy the weights into a network; its classifier stays new, and where it has more blocks, these and its head.
 
         Args:
-            network: of a shape that `require` lets pass.
+            network: to be trained.
+            config: its shape, which `require` lets pass.
             images: (N, H, W, 3) uint8, the crops that it is going to learn from.
 
         Raises:
             InputError: the weights do not fit the shape that the file speaks of.
         """
-        if len(network.backbone.cells) > sum(self.config.cells):  # type: ignore[arg-type]
+        if not self.whole_in(config):
             trained = build_network(self.genotype, self.config, 1)
-            self.fill(trained, images)
+            self.fill(trained, self.config, images)
             grown = {k: v for k, v in trained.state_dict().items() if k.startswith("backbone.")}
             network.load_state_dict(grown, strict=False)
             return

@@ -54,7 +54,7 @@ class Trainer(Run):
         torch.manual_seed(recipe.seed)
         self.network: Network = self.build().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.start is not None:
-            self.start.fill(self.network, self.train.images)
+            self.start.fill(self.network, self.config.network, self.train.images)
         if recipe.norm == "slice":
             distributed.keep_to_slices(self.network)
         self.origin = {} if self.start is None else dict(self.start.origin)

@@ -167,7 +167,7 @@ def test_the_embedder_answers_as_torch_does(exported: Path, saved: Path) -> None
 def test_what_was_exported_can_be_trained_on(exported: Path, saved: Path) -> None:
     start, crops = Start.load(exported), parity.random_crops(16, 64, 32)
     again, trained = build_network(start.genotype, start.config, 3), read_checkpoint(saved).network
-    start.fill(again, crops)
+    start.fill(again, start.config, crops)
     images = normalise(torch.from_numpy(crops))
     with torch.no_grad():
         torch.testing.assert_close(again.eval().embed(images), trained.embed(images), atol=1e-5, rtol=0)
@@ -193,7 +193,7 @@ def test_a_mirrored_export_gives_one_row_for_a_crop_and_its_mirror_image(saved: 
         np.testing.assert_allclose(embedder.embed(images[:, :, ::-1], color="rgb"), rows, atol=1e-4)
     # What is trained on from it is the network itself, with one row for each side.
     start, again = Start.load(output), build_network(load_genotype("auto_reid_2019"), CONFIG.network, 3)
-    start.fill(again, images)
+    start.fill(again, CONFIG.network, images)
     with torch.no_grad():
         torch.testing.assert_close(
             again.eval().embed(normalise(torch.from_numpy(images))), plain, atol=1e-5, rtol=0

@@ -159,7 +159,7 @@ def test_a_diagonal_is_two_slices_and_so_is_its_gradient():
 def test_gradients_stay_in_the_layout_that_is_quick():
     torch.manual_seed(0)
     config = NetworkConfig(channels=8, cells=(2, 1), height=32, width=16, stem_stride=2, dim=10)
-    network = build_network(load_genotype("autoreid_s"), config, 4).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = build_network(load_genotype("autoreid_s"), config, 4).to(memory_format=torch.channels_last)
     x = torch.randn(4, 3, 32, 16).to(memory_format=torch.channels_last)
     layouts = _Layouts()
     with layouts:
