@@ -70,6 +70,8 @@ class Teacher:
         rows: files of `python -m search teach`, one a teacher, relative to `--data`; none: nobody teaches.
         cosine: weight of the distance to the teacher's rows through a linear map.
         similarity: weight of the difference between what is alike to pupil and teacher.
+        centred: take from each row what is common to the rows of its camera.
+        gathered: how far each row is drawn to the mean of its person's rows, 0 to 1.
         name: what a model card calls the teachers.
         terms: what their licences allow, for the model card.
     """
@@ -77,11 +79,14 @@ class Teacher:
     rows: tuple[str, ...] = ()
     cosine: float = 1.0
     similarity: float = 1.0
+    centred: bool = False
+    gathered: float = 0.0
     name: str = ""
     terms: str = ""
 
     def __post_init__(self) -> None:
-        check_limits(self, {"cosine": (0, math.inf), "similarity": (0, math.inf)}, "teacher")
+        limits = {"cosine": (0, math.inf), "similarity": (0, math.inf), "gathered": (0, 1)}
+        check_limits(self, limits, "teacher")
 
 
 def first_of_same_people(sources: Sequence[Source]) -> list[int]:

@@ -18,6 +18,8 @@ from torch.nn import functional as F
 
 from autoreid_deploy.errors import InputError
 from autoreid_deploy.records import Record
+from search.config import Teacher
+from search.data import Crops
 from search.distributed import gather
 from search.files import replacing
 
@@ -90,6 +92,77 @@ def rows_of(records: Sequence[Record], files: Sequence[Path], root: Path) -> NDA
         parts.append(taught.rows[[places[name] for name in names]])
     side_by_side: NDArray[np.float16] = np.concatenate(parts, axis=1) * np.float16(len(parts) ** -0.5)
     return side_by_side
+
+
+def taught(told: Teacher, crops: Crops, root: Path) -> NDArray[np.float16] | None:
+    """What the teachers of a run say of its crops, set right as it asks for.
+
+    Args:
+        told: the run's `[teacher]`.
+        crops: N crops.
+        root: where the sources' paths, and those of the rows, start.
+
+    Returns:
+        (N, D) unit rows; None where nobody teaches.
+
+    Raises:
+        InputError: a file is missing, or lacks a crop.
+    """
+    if not told.rows:
+        return None
+    rows = rows_of(crops.records, [root / name for name in told.rows], root)
+    if not (told.centred or told.gathered):
+        return rows
+    # A camera is one of its source: two sources may number theirs alike.
+    cameras = crops.origins * len(crops.records) + crops.cameras()
+    return corrected(
+        rows, np.unique(cameras, return_inverse=True)[1], crops.labels, told.centred, told.gathered
+    )
+
+
+def corrected(
+    rows: NDArray[np.float16],
+    cameras: NDArray[np.int64],
+    people: NDArray[np.int64],
+    centred: bool,
+    gathered: float,
+) -> NDArray[np.float16]:
+    """A teacher's rows, set right by what the labels know.
+
+    A teacher that has not seen a camera takes some of its light for a part of the people: crops of one camera are too
+    alike to it, and those of one person before two cameras too unlike.
+
+    Args:
+        rows: (N, D) unit rows.
+        cameras: (N,) which camera took each crop.
+        people: (N,) whom it shows.
+        centred: take the mean row of its camera from each row.
+        gathered: then draw each row to the mean of its person's rows: 0 not at all, 1 all the way.
+
+    Returns:
+        (N, D) float16, unit rows.
+    """
+    x = rows.astype(np.float32)
+    if centred:
+        x = _unit(x - _means(x, cameras)[cameras])
+    if gathered:
+        x = (1 - gathered) * x + gathered * _unit(_means(x, people))[people]
+    return _unit(x).astype(np.float16)
+
+
+def _means(x: NDArray[np.float32], groups: NDArray[np.int64]) -> NDArray[np.float32]:
+    """The mean row of each group 0 .. G - 1: (G, D)."""
+    sums = np.zeros((int(groups.max()) + 1, x.shape[1]), np.float32)
+    np.add.at(sums, groups, x)
+    means: NDArray[np.float32] = sums / np.maximum(np.bincount(groups), 1)[:, None].astype(np.float32)
+    return means
+
+
+def _unit(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The same rows with length 1; a row of zeros stays what it is."""
+    length = np.linalg.norm(x, axis=1, keepdims=True)
+    unit: NDArray[np.float32] = x / np.where(length > 0, length, 1)
+    return unit
 
 
 class Pupil(nn.Module):

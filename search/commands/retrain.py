@@ -55,7 +55,7 @@ def retrain(
     from search.genotype import load_genotype
     from search.scoring import validate
     from search.start import Start
-    from search.teacher import rows_of
+    from search.teacher import taught
     from search.trainer import Trainer
 
     start = Start.load(init) if init else None
@@ -79,13 +79,12 @@ def retrain(
     try:
         size = (run.network.height, run.network.width)
         crops = read_crops("training", train, size, strict, cache)
-        files = [data / name for name in run.teacher.rows]
         trainer = Trainer(
             config=run,
             genotype=cells,
             train=crops,
             val=read_crops("validation", val, size, strict, cache) if val else None,
-            taught=rows_of(crops.records, files, data) if files else None,
+            taught=taught(run.teacher, crops, data),
             start=start,
             folder=folder,
             device=home,

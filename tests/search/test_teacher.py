@@ -17,7 +17,7 @@ from search.config import Teacher
 from search.data import Crops
 from search.genotype import load_genotype
 from search.network import build_network
-from search.teacher import Pupil, TeacherRows, crop_name, rows_of
+from search.teacher import Pupil, TeacherRows, corrected, crop_name, rows_of, taught
 from search.trainer import Trainer
 from tests.search.conftest import SMALL
 from tests.search.test_trainer import remember_steps, same
@@ -75,6 +75,66 @@ def test_two_teachers_agree_as_the_mean_of_their_cosines(tmp_path: Path):
     both = rows_of(records, [tmp_path / "one.npz", tmp_path / "two.npz"], tmp_path).astype(np.float32)
     mean = (one.astype(np.float32) @ one.T + two.astype(np.float32) @ two.T) / 2
     np.testing.assert_allclose(both @ both.T, mean, atol=3e-3)
+
+
+def two_cameras(people: int = 20, dim: int = 16) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows of people before two cameras whose light says more than the people do, cameras, people."""
+    rng = np.random.default_rng(3)
+    cameras, who = np.repeat([0, 1], people), np.tile(np.arange(people), 2)
+    x = rng.normal(size=(people, dim))[who] + 4 * rng.normal(size=(2, dim))[cameras]
+    return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float16), cameras, who
+
+
+def found_first(rows: np.ndarray, cameras: np.ndarray, people: np.ndarray) -> float:
+    """Share of the crops to which one of their person by another camera is nearer than all other people."""
+    alike = rows.astype(np.float64) @ rows.T.astype(np.float64)
+    np.fill_diagonal(alike, -2)
+    return float(np.mean(people[alike.argmax(1)] == people))
+
+
+def test_rows_that_are_centred_show_people_and_not_cameras():
+    rows, cameras, people = two_cameras()
+    assert found_first(rows, cameras, people) < 0.5
+    level = corrected(rows, cameras, people, centred=True, gathered=0)
+    assert found_first(level, cameras, people) > 0.9
+    assert level.dtype == np.float16
+    np.testing.assert_allclose(np.linalg.norm(level.astype(np.float64), axis=1), 1, atol=1e-3)
+
+
+def test_rows_are_drawn_to_the_mean_of_their_person_by_so_much():
+    rows, cameras, people = two_cameras()
+    for share in (0.0, 0.3, 1.0):
+        found = corrected(rows, cameras, people, centred=False, gathered=share)
+        for i in range(len(rows)):
+            mean = rows[people == people[i]].astype(np.float64).mean(0)
+            expected = (1 - share) * rows[i] + share * mean / np.linalg.norm(mean)
+            np.testing.assert_allclose(found[i], expected / np.linalg.norm(expected), atol=2e-3)
+
+
+def test_a_person_whose_rows_cancel_out_keeps_what_it_has():
+    rows = np.array([[1, 0], [-1, 0], [0, 1]], np.float16)
+    found = corrected(rows, np.zeros(3, np.int64), np.array([0, 0, 1]), centred=False, gathered=0.5)
+    np.testing.assert_array_equal(found, rows)
+
+
+def test_a_teacher_is_set_right_camera_by_camera_of_each_source(tmp_path: Path):
+    rows = unit(8, 5)
+    names = tuple(f"{i}.jpg" for i in range(8))
+    TeacherRows("big@1", names, rows).save(tmp_path / "rows.npz")
+    cameras = [1, 1, 2, 2, 1, 1, 2, 2]  # the other source has a camera 1 and a camera 2 of its own
+    crops = Crops(
+        images=np.zeros((8, 4, 2, 3), np.uint8),
+        labels=np.array([0, 1, 0, 1, 2, 3, 2, 3]),
+        records=tuple(Record(tmp_path / n, camid=c) for n, c in zip(names, cameras, strict=True)),
+        origins=np.array([0, 0, 0, 0, 1, 1, 1, 1]),
+    )
+    assert taught(Teacher(), crops, tmp_path) is None
+    plain = taught(Teacher(rows=("rows.npz",)), crops, tmp_path)
+    assert plain is not None
+    np.testing.assert_array_equal(plain, rows)
+    found = taught(Teacher(rows=("rows.npz",), centred=True, gathered=0.4), crops, tmp_path)
+    own = np.array([0, 0, 1, 1, 2, 2, 3, 3])
+    np.testing.assert_array_equal(found, corrected(rows, own, crops.labels, centred=True, gathered=0.4))
 
 
 def test_a_file_of_rows_that_is_none_gets_one_line(tmp_path: Path):
