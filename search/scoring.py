@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from autoreid_deploy.metrics import Evaluation, evaluate_records
 from autoreid_deploy.protocols import heldout_split
+from autoreid_deploy.records import Record
 from search.augment import normalise
 from search.data import Crops
 from search.network import Network
@@ -34,12 +36,26 @@ def score(rows: NDArray[np.float32], crops: Crops) -> Evaluation:
 
     Args:
         rows: (N, D), one of each crop.
-        crops: N crops; people are told apart by label, since two sources may use the same id for two people.
+        crops: N crops.
 
     Raises:
         InputError: nobody was seen by two cameras.
     """
-    records = [replace(r, pid=str(label)) for r, label in zip(crops.records, crops.labels, strict=True)]
+    return score_people(rows, crops.records, crops.labels)
+
+
+def score_people(rows: NDArray[np.float32], crops: Sequence[Record], people: NDArray[np.int64]) -> Evaluation:
+    """Score embeddings by the held-out protocol.
+
+    Args:
+        rows: (N, D), one of each crop.
+        crops: N crops.
+        people: (N,) whom each shows; two sources may use the same id for two people.
+
+    Raises:
+        InputError: nobody was seen by two cameras.
+    """
+    records = [replace(r, pid=str(label)) for r, label in zip(crops, people, strict=True)]
     query, gallery = heldout_split(records)
     return evaluate_records(
         rows[query], [records[i] for i in query], rows[gallery], [records[i] for i in gallery]

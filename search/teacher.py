@@ -17,11 +17,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from autoreid_deploy.errors import InputError
+from autoreid_deploy.metrics import Evaluation
 from autoreid_deploy.records import Record
 from search.config import Teacher
-from search.data import Crops
+from search.data import Crops, Labelled
 from search.distributed import gather
 from search.files import replacing
+from search.scoring import score_people
+
+_JUDGED = 400  # people of a source; 60,000 crops against each other would take minutes
 
 
 @dataclass(frozen=True)
@@ -146,7 +150,7 @@ def corrected(
     if centred:
         x = _unit(x - _means(x, cameras)[cameras])
     if gathered:
-        x = (1 - gathered) * x + gathered * _unit(_means(x, people))[people]
+        x = np.float32(1 - gathered) * x + np.float32(gathered) * _unit(_means(x, people))[people]
     return _unit(x).astype(np.float16)
 
 
@@ -154,15 +158,73 @@ def _means(x: NDArray[np.float32], groups: NDArray[np.int64]) -> NDArray[np.floa
     """The mean row of each group 0 .. G - 1: (G, D)."""
     sums = np.zeros((int(groups.max()) + 1, x.shape[1]), np.float32)
     np.add.at(sums, groups, x)
-    means: NDArray[np.float32] = sums / np.maximum(np.bincount(groups), 1)[:, None].astype(np.float32)
+    counts = np.maximum(np.bincount(groups), 1).astype(np.float32)
+    means: NDArray[np.float32] = sums / counts[:, None]
     return means
 
 
 def _unit(x: NDArray[np.float32]) -> NDArray[np.float32]:
     """The same rows with length 1; a row of zeros stays what it is."""
     length = np.linalg.norm(x, axis=1, keepdims=True)
-    unit: NDArray[np.float32] = x / np.where(length > 0, length, 1)
-    return unit
+    return (x / np.where(length > 0, length, 1)).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """How well a teacher's rows alone tell the people of one source apart.
+
+    Attributes:
+        source: its folder or CSV.
+        people: how many were asked for.
+        plain: by the rows as they are.
+        centred: by the rows without what is common to their camera.
+    """
+
+    source: Path
+    people: int
+    plain: Evaluation
+    centred: Evaluation
+
+    def __str__(self) -> str:
+        told = [
+            f"rank-1 {100 * e.rank(1):5.1f} %, mAP {100 * e.mAP:5.1f} %" for e in (self.plain, self.centred)
+        ]
+        return f"{self.source}: {told[0]}; centred by camera {told[1]} ({self.people} people)"
+
+
+def judge(listed: Sequence[Labelled], taught: TeacherRows, root: Path) -> list[Judgement]:
+    """Ask a teacher's rows who is who, source by source: what does it know of these cameras?
+
+    Args:
+        listed: crops of known people; those that the teacher has no row of are left out.
+        taught: the rows.
+        root: where the sources' paths start.
+
+    Returns:
+        One a source, of up to 400 of its people, drawn by a fixed seed; none of a source that nobody passes two
+        cameras of.
+    """
+    places = {crop: i for i, crop in enumerate(taught.crops)}
+    found = []
+    for source in sorted({crop.source for crop in listed}):
+        crops = [c for c in listed if c.source == source and crop_name(c.record.path, root) in places]
+        if not crops or crops[0].tracked:
+            continue
+        rows = taught.rows[[places[crop_name(c.record.path, root)] for c in crops]]
+        people = np.unique([str(c.record.pid) for c in crops], return_inverse=True)[1]
+        cameras = np.unique([str(c.record.camid) for c in crops], return_inverse=True)[1]
+        level = corrected(rows, cameras, people, centred=True, gathered=0)
+        asked = np.random.default_rng(0).permutation(int(people.max()) + 1)[:_JUDGED]
+        chosen = np.flatnonzero(np.isin(people, asked))
+        records = [crops[i].record for i in chosen]
+        try:
+            plain, centred = (
+                score_people(x[chosen].astype(np.float32), records, people[chosen]) for x in (rows, level)
+            )
+        except InputError:
+            continue
+        found.append(Judgement(crops[0].folder, len(asked), plain, centred))
+    return found
 
 
 class Pupil(nn.Module):

@@ -47,7 +47,7 @@ def teach(config: Path, data: Path, teacher: Path, out: Path, save_every: float)
     from search import monitor
     from search.config import load_config
     from search.data import list_crops
-    from search.teacher import TeacherRows, crop_name
+    from search.teacher import TeacherRows, crop_name, judge
     from search.teachers import find_teacher, teacher_id
 
     listed = list_crops(load_config(config).train, data, config.parent)
@@ -82,6 +82,9 @@ def teach(config: Path, data: Path, teacher: Path, out: Path, save_every: float)
             raise Stopped(f"stopped; {len(names)} of {len(paths)} rows are safe in {out}") from None
     save()
     click.echo(f"{out}: {len(names)} rows of {told}")
+    click.echo("what it makes of people before two cameras or more:")
+    for line in judge(listed, TeacherRows.load(out), data):
+        click.echo(f"  {line}")
 
 
 def _batches(

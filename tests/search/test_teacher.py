@@ -1,5 +1,6 @@
 """Distillation: rows find their crops, the loss is what its equation says, and no pupil's map is shipped."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +15,11 @@ from autoreid_deploy.records import Record
 from export.to_onnx import read_checkpoint
 from search import checkpoint
 from search.config import Teacher
-from search.data import Crops
+from search.data import Crops, Labelled
 from search.genotype import load_genotype
 from search.network import build_network
-from search.teacher import Pupil, TeacherRows, corrected, crop_name, rows_of, taught
+from search.scoring import score_people
+from search.teacher import Pupil, TeacherRows, corrected, crop_name, judge, rows_of, taught
 from search.trainer import Trainer
 from tests.search.conftest import SMALL
 from tests.search.test_trainer import remember_steps, same
@@ -115,6 +117,26 @@ def test_a_person_whose_rows_cancel_out_keeps_what_it_has():
     rows = np.array([[1, 0], [-1, 0], [0, 1]], np.float16)
     found = corrected(rows, np.zeros(3, np.int64), np.array([0, 0, 1]), centred=False, gathered=0.5)
     np.testing.assert_array_equal(found, rows)
+
+
+def test_a_teacher_is_asked_who_is_who_source_by_source(tmp_path: Path):
+    rows, cameras, people = two_cameras()
+    names = tuple(f"{i}.jpg" for i in range(len(rows)))
+    teacher = TeacherRows("big@1", names, rows)
+    known = [
+        Labelled(0, tmp_path / "street", Record(tmp_path / name, pid=str(who), camid=int(camera)))
+        for name, who, camera in zip(names, people, cameras, strict=True)
+    ]
+    alone = [replace(crop, source=1, record=replace(crop.record, camid=1)) for crop in known]  # of one camera
+    tracked = [replace(crop, source=2, tracked=True) for crop in known]
+    unasked = Labelled(0, tmp_path / "street", Record(tmp_path / "new.jpg", pid="new", camid=1))
+    (judgement,) = judge([*known, unasked, *alone, *tracked], teacher, tmp_path)
+    assert judgement.source == tmp_path / "street"
+    assert judgement.people == 20
+    assert judgement.plain.rank(1) < judgement.centred.rank(1) == 1.0
+    labels = people.astype(np.int64)
+    whole = score_people(rows.astype(np.float32), [crop.record for crop in known], labels)
+    assert judgement.plain.mAP == whole.mAP
 
 
 def test_a_teacher_is_set_right_camera_by_camera_of_each_source(tmp_path: Path):
@@ -241,6 +263,10 @@ def test_teach_asks_about_every_crop_once_and_retrain_learns_from_it(
         assert "stopped; 20 of 48 rows are safe" in capsys.readouterr().err
         assert search(*arguments) == 0
     assert asked == [20, 20, 20, 8]
+    assert re.search(
+        r"\n  \S+train: rank-1 .+ %, mAP .+ %; centred by camera rank-1 .+ % \(\d+ people\)\n",
+        capsys.readouterr().out,
+    )
     taught = TeacherRows.load(data / "rows.npz")
     assert taught.teacher.startswith("tiny@")
     assert len(set(taught.crops)) == 48
