@@ -62,7 +62,9 @@ def test_predicted_latency_ranks_networks_as_measured_latency_does(table):
     measured = medians_ms([network_probe(genotype, MEASURED) for genotype in genotypes])
     predicted = [predict(table, genotype) for genotype in genotypes]
     assert kendall_tau(predicted, measured.tolist()) >= 0.8
-    assert np.abs(predicted / measured - 1).mean() < 0.15
+    # The clock of a processor may change in between, and all networks with it.
+    ratio = predicted / measured
+    assert np.abs(ratio / np.median(ratio) - 1).mean() < 0.15
 
 
 @pytest.mark.slow
