@@ -82,9 +82,10 @@ def teach(config: Path, data: Path, teacher: Path, out: Path, save_every: float)
             raise Stopped(f"stopped; {len(names)} of {len(paths)} rows are safe in {out}") from None
     save()
     click.echo(f"{out}: {len(names)} rows of {told}")
-    click.echo("what it makes of people before two cameras or more:")
-    for line in judge(listed, TeacherRows.load(out), data):
-        click.echo(f"  {line}")
+    if judgements := judge(listed, TeacherRows.load(out), data):
+        click.echo("what it makes of people before two cameras or more:")
+    for judgement in judgements:
+        click.echo(f"  {judgement}")
 
 
 def _batches(
