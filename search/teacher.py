@@ -155,11 +155,10 @@ def corrected(
 
 
 def _means(x: NDArray[np.float32], groups: NDArray[np.int64]) -> NDArray[np.float32]:
-    """The mean row of each group 0 .. G - 1: (G, D)."""
+    """The mean row of each group 0 .. G - 1, none of which is empty: (G, D)."""
     sums = np.zeros((int(groups.max()) + 1, x.shape[1]), np.float32)
     np.add.at(sums, groups, x)
-    counts = np.maximum(np.bincount(groups), 1).astype(np.float32)
-    means: NDArray[np.float32] = sums / counts[:, None]
+    means: NDArray[np.float32] = sums / np.bincount(groups).astype(np.float32)[:, None]
     return means
 
 
@@ -192,25 +191,25 @@ class Judgement:
         return f"{self.source}: {told[0]}; centred by camera {told[1]} ({self.people} people)"
 
 
-def judge(listed: Sequence[Labelled], taught: TeacherRows, root: Path) -> list[Judgement]:
+def judge(listed: Sequence[Labelled], teacher: TeacherRows, root: Path) -> list[Judgement]:
     """Ask a teacher's rows who is who, source by source: what does it know of these cameras?
 
     Args:
         listed: crops of known people; those that the teacher has no row of are left out.
-        taught: the rows.
+        teacher: its rows.
         root: where the sources' paths start.
 
     Returns:
         One a source, of up to 400 of its people, drawn by a fixed seed; none of a source that nobody passes two
         cameras of.
     """
-    places = {crop: i for i, crop in enumerate(taught.crops)}
+    places = {crop: i for i, crop in enumerate(teacher.crops)}
     found = []
     for source in sorted({crop.source for crop in listed}):
         crops = [c for c in listed if c.source == source and crop_name(c.record.path, root) in places]
         if not crops or crops[0].tracked:
             continue
-        rows = taught.rows[[places[crop_name(c.record.path, root)] for c in crops]]
+        rows = teacher.rows[[places[crop_name(c.record.path, root)] for c in crops]]
         people = np.unique([str(c.record.pid) for c in crops], return_inverse=True)[1]
         cameras = np.unique([str(c.record.camid) for c in crops], return_inverse=True)[1]
         level = corrected(rows, cameras, people, centred=True, gathered=0)

@@ -62,10 +62,13 @@ def teach(config: Path, data: Path, teacher: Path, out: Path, save_every: float)
     left = [name for name in paths if name not in known]
     names, parts = list(before.crops) if before else [], [before.rows] if before else []
 
-    def save() -> None:
-        if parts:
-            out.parent.mkdir(parents=True, exist_ok=True)
-            TeacherRows(told, tuple(names), np.concatenate(parts)).save(out)
+    def save() -> TeacherRows | None:
+        if not parts:
+            return None
+        rows = TeacherRows(told, tuple(names), np.concatenate(parts))
+        out.parent.mkdir(parents=True, exist_ok=True)
+        rows.save(out)
+        return rows
 
     ask, saved = find_teacher(teacher), time.monotonic()
     with monitor.progress(len(paths), len(known), "crop", told) as bar:
@@ -80,9 +83,9 @@ def teach(config: Path, data: Path, teacher: Path, out: Path, save_every: float)
         except KeyboardInterrupt:
             save()
             raise Stopped(f"stopped; {len(names)} of {len(paths)} rows are safe in {out}") from None
-    save()
+    rows = save()
     click.echo(f"{out}: {len(names)} rows of {told}")
-    if judgements := judge(listed, TeacherRows.load(out), data):
+    if judgements := judge(listed, rows, data) if rows else []:
         click.echo("what it makes of people before two cameras or more:")
     for judgement in judgements:
         click.echo(f"  {judgement}")
