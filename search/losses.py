@@ -1,6 +1,6 @@
-"""What retraining minimises: label-smoothed cross-entropy and the batch-hard triplet loss.
+"""What retraining minimises: label-smoothed cross-entropy, the batch-hard triplet loss, the contrastive loss.
 
-Both push people apart, and take a question about pairs (`search/rivals.py`) where not all identities are known to be
+All push people apart, and take a question about pairs (`search/rivals.py`) where not all identities are known to be
 people of their own: then only those are pushed apart that surely are two.
 """
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from search.distributed import gather
+from search.distributed import gather, rank
 
 Apart: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """(N,) and (M,) identities -> (N, M) bool, whether two are surely two people."""
@@ -83,3 +83,28 @@ def batch_hard_triplet(features: Tensor, labels: Tensor, margin: float, apart: A
     negative = ~same if apart is None else apart(labels, everyones_labels)
     hardest_negative = distance.masked_fill(~negative, torch.inf).amin(1)
     return F.relu(margin + hardest_positive - hardest_negative).mean()
+
+
+def contrastive(embeddings: Tensor, labels: Tensor, temperature: float, apart: Apart | None = None) -> Tensor:
+    """Each other crop of a person against everybody else of the batch (arXiv 2004.11362, a positive at a time).
+
+    loss = mean over anchors, and over positives p of each, of -log(e^c(a, p) / (e^c(a, p) + sum_n e^c(a, n))), where
+    c = cosine / temperature. The triplet loss looks at one negative, this at all of them, the nearest most.
+
+    Args:
+        embeddings: (N, D) of this process, of any length; candidates come from all processes.
+        labels: (N,) people; each has another crop somewhere in the batch, or counts as solved.
+        temperature: the lower, the more the nearest count.
+        apart: who may be a negative; None: everybody else.
+    """
+    rows = F.normalize(embeddings, dim=1)
+    everyone, everyones_labels = gather(rows), gather(labels)
+    cosine = rows @ everyone.T / temperature
+    same = labels[:, None] == everyones_labels[None, :]
+    negative = ~same if apart is None else apart(labels, everyones_labels)
+    itself = torch.arange(len(rows), device=rows.device) + rank() * len(rows)
+    positive = same.scatter(1, itself[:, None], False)
+    # Where nobody is a negative, -inf would have no gradient.
+    negatives = cosine.masked_fill(~negative, -1e4).logsumexp(1, keepdim=True)
+    each = torch.logaddexp(cosine, negatives) - cosine
+    return (each.masked_fill(~positive, 0).sum(1) / positive.sum(1).clamp_min(1)).mean()

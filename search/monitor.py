@@ -50,8 +50,9 @@ def draw_curve(history: Sequence[Mapping[str, Any]], path: Path, title: str) -> 
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     epochs = [row["epoch"] for row in history]
-    for key in ("cross_entropy", "triplet"):
-        left.plot(epochs, [row[key] for row in history], label=key.replace("_", "-"))
+    for key in ("cross_entropy", "triplet", "contrastive", "teacher"):
+        if key in history[-1]:
+            left.plot(epochs, [row[key] for row in history], label=key.replace("_", "-"))
     left.set(title=f"{title}: loss", xlabel="epoch", ylabel="loss", ylim=(0, None))
     left.legend()
     scored = [row for row in history if row.get("mAP") not in (None, "")]

@@ -22,6 +22,8 @@ _LIMITS: Limits = {
     "label_smoothing": (0, 1),
     "margin": (0, math.inf),
     "triplet_weight": (0, math.inf),
+    "contrastive_weight": (0, math.inf),
+    "temperature": (0.01, 10),
     "flip": (0, 1),
     "pad": (0, math.inf),
     "jitter": (0, 1),
@@ -73,6 +75,8 @@ class Recipe:
         label_smoothing: of the cross-entropy.
         margin: of the batch-hard triplet loss, in the feature's own Euclidean distance.
         triplet_weight: of the triplet loss beside the cross-entropy.
+        contrastive_weight: of the contrastive loss beside it.
+        temperature: of the contrastive loss, which divides its cosines.
         flip: probability of a mirrored crop.
         pad: pixels of zero padding before a random crop back to size.
         jitter: largest relative change of brightness, contrast and saturation.
@@ -108,6 +112,8 @@ class Recipe:
     label_smoothing: float = 0.1
     margin: float = 0.3
     triplet_weight: float = 1.0
+    contrastive_weight: float = 0.0
+    temperature: float = 0.1
     flip: float = 0.5
     pad: int = 5
     jitter: float = 0.2

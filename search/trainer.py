@@ -21,7 +21,7 @@ from search.augment import draw, training_input
 from search.data import Crops
 from search.engine import Means, Run, batch_slice
 from search.genotype import Genotype
-from search.losses import Heads, batch_hard_triplet
+from search.losses import Heads, batch_hard_triplet, contrastive
 from search.network import Network, build_network
 from search.optim import follow, learning_rate, optimiser, precision
 from search.rivals import Rivals
@@ -91,8 +91,12 @@ class Trainer(Run):
     @property
     def _losses(self) -> tuple[str, ...]:
         """What a log calls the losses of a step."""
+        recipe = self.config.recipe
         return (
-            ("cross_entropy", "triplet") if self.taught is None else ("cross_entropy", "triplet", "teacher")
+            "cross_entropy",
+            "triplet",
+            *(["contrastive"] if recipe.contrastive_weight else []),
+            *([] if self.taught is None else ["teacher"]),
         )
 
     def images_in(self, epoch: int) -> int:
@@ -119,7 +123,8 @@ class Trainer(Run):
             indices: (P * K,) crops of the whole batch.
 
         Returns:
-            Cross-entropy, triplet loss and, with a teacher, distance to it, of the whole batch.
+            Cross-entropy and triplet loss of the whole batch; then, where they take part, contrastive loss and distance
+            to the teacher.
         """
         recipe, part = self.config.recipe, indices[self.slice]
         height, width = self.config.network.height, self.config.network.width
@@ -136,6 +141,9 @@ class Trainer(Run):
         triplet = batch_hard_triplet(features.float(), labels, recipe.margin, self.rivals)
         loss: Tensor = cross_entropy + recipe.triplet_weight * triplet
         parts = [cross_entropy, triplet]
+        if recipe.contrastive_weight:
+            parts.append(contrastive(embeddings.float(), labels, recipe.temperature, self.rivals))
+            loss = loss + recipe.contrastive_weight * parts[-1]
         if self.learn is not None and self.taught is not None:
             parts.append(self.learn(embeddings.float(), taught_rows(self.taught, part, self.device)))
             loss = loss + parts[-1]
@@ -217,5 +225,5 @@ class Trainer(Run):
     def _summary(self, losses: Sequence[float]) -> str:
         scored = [row for row in self.history if "mAP" in row]
         last = f" val {100 * scored[-1]['rank1']:.1f}/{100 * scored[-1]['mAP']:.1f}" if scored else ""
-        names = ("ce", "triplet", "teacher")
-        return " ".join(f"{name} {loss:.3f}" for name, loss in zip(names, losses, strict=False)) + last
+        names = ("ce", *self._losses[1:])
+        return " ".join(f"{name} {loss:.3f}" for name, loss in zip(names, losses, strict=True)) + last

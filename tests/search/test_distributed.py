@@ -30,7 +30,7 @@ def test_two_processes_train_the_same_network_as_one(
     """Slices hold other people: without common BN statistics and common negatives the weights would part."""
     text = config_file.read_text().replace("epochs = 2", "epochs = 1").replace("lr = 0.03", f"lr = {RATE}")
     # A processor that computes in bf16 would round the sums of two slices otherwise than that of one.
-    text = text.replace("[recipe]", '[recipe]\nprecision = "float32"')
+    text = text.replace("[recipe]", '[recipe]\nprecision = "float32"\ncontrastive_weight = 1')
     config_file.write_text(text)
     arguments = ["retrain", config_file, "--data", drawn, "--device", "cpu"]
     assert search(*arguments, "--out", tmp_path / "one") == 0
@@ -62,7 +62,7 @@ def test_two_processes_train_the_same_network_as_one(
         for name, expected in one[key].items():
             difference = (two[key][name] - expected).abs().max()
             assert difference <= TOLERANCE * (1 + expected.abs().max()), name
-    for key in ("cross_entropy", "triplet"):
+    for key in ("cross_entropy", "triplet", "contrastive"):
         assert two["history"][0][key] == pytest.approx(one["history"][0][key], rel=1e-4)
 
 

@@ -1,9 +1,11 @@
+import math
+
 import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
 
-from search.losses import Heads, batch_hard_triplet, pairwise_distance
+from search.losses import Heads, batch_hard_triplet, contrastive, pairwise_distance
 
 
 def brute_force(features: torch.Tensor, labels: list[int], margin: float) -> float:
@@ -53,6 +55,30 @@ def test_the_gradient_is_that_of_the_distance():
 def test_people_far_apart_cost_nothing():
     features = torch.tensor([[0.0], [0.1], [9.0], [9.1]])
     assert float(batch_hard_triplet(features, torch.tensor([0, 0, 1, 1]), 0.3)) == 0
+
+
+def test_contrastive_is_what_a_loop_over_all_pairs_finds():
+    generator = torch.Generator().manual_seed(0)
+    rows, labels, total = torch.randn(9, 5, generator=generator), [0, 0, 0, 1, 1, 2, 2, 2, 3], 0.0
+    for a, label in enumerate(labels):
+        likeness = [math.exp(float(F.cosine_similarity(rows[a], other, dim=0)) / 0.2) for other in rows]
+        against = sum(x for x, other in zip(likeness, labels, strict=True) if other != label)
+        own = [x for p, x in enumerate(likeness) if labels[p] == label and p != a]
+        total += sum(-math.log(x / (x + against)) for x in own) / max(1, len(own))
+    assert float(contrastive(rows, torch.tensor(labels), 0.2)) == pytest.approx(total / len(labels), abs=1e-5)
+    # Of length 1 or of any other: a cosine does not care.
+    assert float(contrastive(7 * rows, torch.tensor(labels), 0.2)) == pytest.approx(
+        total / len(labels), abs=1e-5
+    )
+
+
+def test_contrastive_gathers_a_person_and_pushes_the_nearest_other_away_most():
+    angles = torch.tensor([0.0, 0.5, 0.7, 3.0, 2.9]).requires_grad_()
+    rows = torch.stack([angles.cos(), angles.sin()], 1)
+    (gradient,) = torch.autograd.grad(contrastive(rows, torch.tensor([0, 0, 1, 2, 2]), 0.1), angles)
+    step = -gradient
+    assert step[0] > 0  # towards the other crop of its person
+    assert step[2] > 10 * abs(step[3])  # the nearest other, away
 
 
 def test_people_of_two_groups_do_not_compete():

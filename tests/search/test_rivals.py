@@ -9,7 +9,7 @@ import torch
 from autoreid_deploy.records import Record
 from search.config import Source
 from search.data import Crops
-from search.losses import Heads, batch_hard_triplet
+from search.losses import Heads, batch_hard_triplet, contrastive
 from search.recipe import Recipe
 from search.rivals import Rivals
 from search.sampler import sampler_of
@@ -68,7 +68,7 @@ def test_where_everybody_is_named_there_is_no_question():
     assert Rivals.of(crops(), (Source(path="a"), Source(path="b")), CPU) is None
 
 
-def test_neither_loss_moves_who_may_be_the_same_person():
+def test_no_loss_moves_who_may_be_the_same_person():
     rivals, labels = rivals_of(*SOURCES), torch.tensor([2, 2, 0, 0, 3, 3])
     features = torch.randn(6, 5, generator=torch.Generator().manual_seed(0)).requires_grad_()
     # Nobody here is surely another person than anybody: nothing is to be pushed.
@@ -77,6 +77,12 @@ def test_neither_loss_moves_who_may_be_the_same_person():
     assert loss.item() == 0
     (gradient,) = torch.autograd.grad(loss, features)
     assert not gradient.any()
+
+    assert contrastive(features, labels, 0.1).item() > 0
+    loss = contrastive(features, labels, 0.1, rivals)
+    (gradient,) = torch.autograd.grad(loss, features)
+    assert loss.item() == 0
+    assert gradient.isfinite().all() and not gradient.any()
 
     logits = torch.randn(6, 7, generator=torch.Generator().manual_seed(1)).requires_grad_()
     heads = Heads([], 7, CPU, rivals)
