@@ -3,15 +3,18 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
+import torch.multiprocessing
 from torch import nn
 
 from autoreid_deploy.errors import DeviceError
 from search import checkpoint, distributed
 from search.distributed import BatchNorm
+from search.losses import batch_hard_triplet, contrastive
 
 # Sums in another order part by 2e-6 in the first step and by ten times more in each that follows; the low rate keeps
 # six steps of that below the tolerance. Statistics or negatives of a slice alone part by more in the first step.
@@ -30,7 +33,7 @@ def test_two_processes_train_the_same_network_as_one(
     """Slices hold other people: without common BN statistics and common negatives the weights would part."""
     text = config_file.read_text().replace("epochs = 2", "epochs = 1").replace("lr = 0.03", f"lr = {RATE}")
     # A processor that computes in bf16 would round the sums of two slices otherwise than that of one.
-    text = text.replace("[recipe]", '[recipe]\nprecision = "float32"\ncontrastive_weight = 1')
+    text = text.replace("[recipe]", '[recipe]\nprecision = "float32"')
     config_file.write_text(text)
     arguments = ["retrain", config_file, "--data", drawn, "--device", "cpu"]
     assert search(*arguments, "--out", tmp_path / "one") == 0
@@ -62,8 +65,42 @@ def test_two_processes_train_the_same_network_as_one(
         for name, expected in one[key].items():
             difference = (two[key][name] - expected).abs().max()
             assert difference <= TOLERANCE * (1 + expected.abs().max()), name
-    for key in ("cross_entropy", "triplet", "contrastive"):
+    for key in ("cross_entropy", "triplet"):
         assert two["history"][0][key] == pytest.approx(one["history"][0][key], rel=1e-4)
+
+
+LOSSES = {
+    "triplet": partial(batch_hard_triplet, margin=0.3),
+    "contrastive": partial(contrastive, temperature=0.1),
+}
+
+
+def batch() -> tuple[torch.Tensor, torch.Tensor]:
+    """People 0 and 1 have crops in both halves."""
+    rows = torch.randn(16, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    return rows, torch.tensor([0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 0, 1])
+
+
+def gradients_of_a_half(rank: int, store: str, folder: Path) -> None:
+    torch.distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
+    found = {}
+    for name, loss in LOSSES.items():
+        rows, labels = (part.chunk(2)[rank] for part in batch())
+        rows.requires_grad_()
+        torch.autograd.backward(loss(rows, labels))
+        found[name] = rows.grad / 2  # DDP takes the mean over the processes
+    torch.save(found, folder / f"{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+def test_two_processes_have_the_losses_gradients_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
+    torch.multiprocessing.spawn(gradients_of_a_half, (str(tmp_path / "store"), tmp_path), nprocs=2)
+    halves = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
+    for name, loss in LOSSES.items():
+        rows, labels = batch()
+        torch.autograd.backward(loss(rows.requires_grad_(), labels))
+        torch.testing.assert_close(torch.cat([half[name] for half in halves]), rows.grad, msg=name)
 
 
 @pytest.mark.parametrize("momentum", [0.1, None])
