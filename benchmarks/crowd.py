@@ -66,6 +66,7 @@ class Row:
     changes: tuple[tuple[str, Any], ...] = ()
 
 
+_CONTRASTIVE = (("triplet_weight", 0.0), ("contrastive_weight", 1.0))
 _UNDAMAGED = tuple((key, 0.0) for key in ("hue", "gamma", "grey", "low", "blur", "jpeg"))
 
 
@@ -87,6 +88,9 @@ def rows() -> dict[str, Row]:
     found["both-by-crops"] = Row("both, by crops", real=True)
     found["both-heads"] = Row("both, heads of their own", real=True, share=0.5, changes=(("heads", "each"),))
     for name, of in (("real", found["real"]), ("crowd", found["crowd"]), ("both", found["both"])):
+        found[f"{name}-contrastive"] = replace(
+            of, title=f"{of.title}, contrastive loss", changes=_CONTRASTIVE
+        )
         found[f"{name}-undamaged"] = replace(
             of, title=f"{of.title}, no camera augmentation", changes=_UNDAMAGED
         )

@@ -82,6 +82,7 @@ def rows() -> dict[str, Row]:
         "one-head": but("one softmax over everybody", heads="one"),
         "teacher-1": replace(last, title="teacher's weight 1", teacher=1),
         "teacher-30": replace(last, title="teacher's weight 30", teacher=30),
+        "contrastive": but("contrastive loss, no triplet", triplet_weight=0.0, contrastive_weight=1.0),
         "no-triplet": but("no triplet loss", triplet_weight=0.0),
         "grey": but("grey crops 0.2, grey patches 0.3", grey=0.2, grey_patch=0.3),
         "erase-60": but("erasing 0.6", erase=0.6),
