@@ -35,6 +35,12 @@ CROPS = 64
 )
 @click.option("--split", type=click.Path(), help="File of person ids; only these calibrate.")
 @click.option(
+    "--halfway",
+    metavar="CHECKPOINT",
+    type=click.Path(dir_okay=False),
+    help="Take the weights halfway to another's: where one was trained on from the other, they keep of both.",
+)
+@click.option(
     "--mirrored", is_flag=True, help="Embed each crop and its mirror image: better rows in twice the time."
 )
 def cli(
@@ -44,6 +50,7 @@ def cli(
     metrics: str | None,
     labelled: str | None,
     split: str | None,
+    halfway: str | None,
     mirrored: bool,
 ) -> None:
     """Write CHECKPOINT as one self-describing ONNX file, and a report on its parity with torch.
@@ -65,7 +72,7 @@ def cli(
         raise InputError(f"{output.parent}: no such folder to write {output.name} into")
     # The exporter warns that torchvision is not there, which nobody needs.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    trained = read_checkpoint(checkpoint, _read_metrics(metrics), mirrored)
+    trained = read_checkpoint(checkpoint, _read_metrics(metrics), mirrored, halfway)
     size = (trained.spec.height, trained.spec.width)
     sets = {"random": parity.random_crops(CROPS, *size)}
     if crops is not None:

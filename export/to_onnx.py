@@ -39,7 +39,10 @@ class Trained:
 
 
 def read_checkpoint(
-    path: str | Path, metrics: Mapping[str, Any] | None = None, mirrored: bool = False
+    path: str | Path,
+    metrics: Mapping[str, Any] | None = None,
+    mirrored: bool = False,
+    halfway: str | Path | None = None,
 ) -> Trained:
     """Rebuild the network of a checkpoint and describe it.
 
@@ -47,11 +50,14 @@ def read_checkpoint(
         path: a `last.pt` of `python -m search retrain`.
         metrics: figures by data set that were measured elsewhere; the run's own validation is added.
         mirrored: embed each crop and its mirror image.
+        halfway: another checkpoint of the same network, of which this one went on: the weights between the two keep of
+            both (arXiv 2109.01903). The run's own validation is not theirs.
 
     Raises:
-        InputError: the file is no checkpoint, or its weights do not fit its own description.
+        InputError: a file is no checkpoint, its weights do not fit its own description, or the two differ in shape.
     """
     state = checkpoint.load(path)
+    other = None if halfway is None else _between(state, path, checkpoint.load(halfway), halfway)
     run = RunConfig.from_dict(state["config"], str(path))
     if state["genotype"] is None:
         raise InputError(f"{path}: expected a network of cells, got one by hand, which has no genotype")
@@ -77,10 +83,11 @@ def read_checkpoint(
                 else {}
             ),
             **({"init": state["init"]} if state.get("init") else {}),
+            **({"halfway": other} if other else {}),
             **({"mirrored": True} if mirrored else {}),
         },
-        terms=_terms(run, state.get("init")),
-        metrics={**_validation(state, run), **(metrics or {})},
+        terms=_terms(run, state.get("init"), other),
+        metrics={**({} if other else _validation(state, run)), **(metrics or {})},
         calibration={},
     )
     return Trained(network.eval(), spec, mirrored)
@@ -126,10 +133,37 @@ def write_onnx(trained: Trained, path: Path) -> None:
     onnx.save(model, path)
 
 
-def _terms(run: RunConfig, init: Mapping[str, Any] | None) -> str:
-    """What the weights may be used for; those that they started from have a say, too."""
+def _between(
+    state: dict[str, Any], path: str | Path, other: Mapping[str, Any], other_path: str | Path
+) -> dict[str, Any]:
+    """Move the averaged weights of a checkpoint halfway to another's; returns what the file will say of that one."""
+    run = RunConfig.from_dict(other["config"], str(other_path))
+    same = other["genotype"] == state["genotype"] and other["config"]["network"] == state["config"]["network"]
+    if not same:
+        raise InputError(
+            f"{other_path}: expected the cells and the network of {path}, got others; there is no halfway between them"
+        )
+    for name, value in state["average"].items():
+        theirs = other["average"][name]
+        # The classifier is of the people of its own run, and no export has it.
+        if value.is_floating_point() and value.shape == theirs.shape:
+            value.lerp_(theirs, 0.5)
+    recipe = {key: value for key, value in other["config"]["recipe"].items() if key != "val_every"}
+    return {
+        "name": run.name,
+        "terms": _terms(run, other.get("init")),
+        "data": other["data"],
+        "recipe": {**recipe, "epochs_done": other["epoch"]},
+        **({"init": other["init"]} if other.get("init") else {}),
+    }
+
+
+def _terms(run: RunConfig, init: Mapping[str, Any] | None, halfway: Mapping[str, Any] | None = None) -> str:
+    """What the weights may be used for; those that they started from or were mixed with have a say, too."""
     own = run.terms or "not stated"
-    return f"{own}; started from {init['name']}: {init['terms']}" if init else own
+    start = f"; started from {init['name']}: {init['terms']}" if init else ""
+    met = f"; halfway to {halfway['name']}: {halfway['terms']}" if halfway and halfway["terms"] != own else ""
+    return own + start + met
 
 
 def _name_batch(model: onnx.ModelProto) -> None:

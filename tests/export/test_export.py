@@ -200,6 +200,39 @@ def test_a_mirrored_export_gives_one_row_for_a_crop_and_its_mirror_image(saved: 
         )
 
 
+def test_halfway_between_two_checkpoints_are_the_means_of_their_weights(saved: Path, tmp_path: Path) -> None:
+    state, path = checkpoint.load(saved), tmp_path / "other.pt"
+    for value in state["average"].values():
+        if value.is_floating_point():
+            value.add_(1)
+    config = {**state["config"], "name": "other", "terms": "for others only"}
+    people = {"classifier.weight": torch.zeros(9, 16)}  # of other people, whom no export knows
+    checkpoint.save({**state, "config": config, "average": {**state["average"], **people}}, path)
+    output = tmp_path / "between.onnx"
+    done = CliRunner().invoke(cli, [str(saved), "-o", str(output), "--halfway", str(path)])
+    assert done.exit_code == 0, done.output
+    alone, between = read_checkpoint(saved), read_checkpoint(saved, halfway=path)
+    for (name, value), moved in zip(
+        alone.network.state_dict().items(), between.network.state_dict().values(), strict=True
+    ):
+        shift = 0.5 if value.is_floating_point() and name != "classifier.weight" else 0
+        torch.testing.assert_close(moved, value + shift, msg=name)
+    with Embedder.load(output) as embedder:
+        spec = embedder.spec
+    assert spec.training["halfway"]["name"] == "other"
+    assert spec.training["halfway"]["data"] == spec.training["data"]
+    assert spec.terms == "for tests only; halfway to other: for others only"
+    assert not any(key.startswith("validation") for key in spec.metrics)  # they are the run's, not the mean's
+
+
+def test_there_is_no_halfway_between_two_shapes(saved: Path, tmp_path: Path) -> None:
+    state, path = checkpoint.load(saved), tmp_path / "other.pt"
+    config = {**state["config"], "network": {**state["config"]["network"], "channels": 8}}
+    checkpoint.save({**state, "config": config}, path)
+    with pytest.raises(InputError, match="no halfway"):
+        read_checkpoint(saved, halfway=path)
+
+
 def test_parity_is_measured_at_every_batch_size_and_reported(exported: Path) -> None:
     report = exported.with_suffix(".parity.md").read_text()
     for batch in parity.BATCHES:
