@@ -138,8 +138,8 @@ def _between(
 ) -> dict[str, Any]:
     """Move the averaged weights of a checkpoint halfway to another's; returns what the file will say of that one."""
     run = RunConfig.from_dict(other["config"], str(other_path))
-    same = other["genotype"] == state["genotype"] and other["config"]["network"] == state["config"]["network"]
-    if not same:
+    network = RunConfig.from_dict(state["config"], str(path)).network
+    if other["genotype"] != state["genotype"] or run.network != network:
         raise InputError(
             f"{other_path}: expected the cells and the network of {path}, got others; there is no halfway between them"
         )
