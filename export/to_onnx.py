@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -160,10 +161,21 @@ def _between(
 
 def _terms(run: RunConfig, init: Mapping[str, Any] | None, halfway: Mapping[str, Any] | None = None) -> str:
     """What the weights may be used for; those that they started from or were mixed with have a say, too."""
-    own = run.terms or "not stated"
-    start = f"; started from {init['name']}: {init['terms']}" if init else ""
-    met = f"; halfway to {halfway['name']}: {halfway['terms']}" if halfway and halfway["terms"] != own else ""
-    return own + start + met
+    said = run.terms or "not stated"
+    for how, whom in (("started from", init), ("halfway to", halfway)):
+        new = (
+            [statement for statement in _statements(whom["terms"]) if statement not in _statements(said)]
+            if whom
+            else []
+        )
+        if whom and new:
+            said += f"; {how} {whom['name']}: {'; '.join(new)}"
+    return said
+
+
+def _statements(terms: str) -> list[str]:
+    """Terms taken apart: each is to be said once, however many weights they came by."""
+    return re.split(r"; (?:(?:started from|halfway to) [^:;]+: )?", terms)
 
 
 def _name_batch(model: onnx.ModelProto) -> None:

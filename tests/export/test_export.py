@@ -225,6 +225,15 @@ def test_halfway_between_two_checkpoints_are_the_means_of_their_weights(saved: P
     assert not any(key.startswith("validation") for key in spec.metrics)  # they are the run's, not the mean's
 
 
+def test_terms_are_said_once_however_many_weights_they_came_by(saved: Path, tmp_path: Path) -> None:
+    state, path = checkpoint.load(saved), tmp_path / "other.pt"
+    before = {"name": "before", "terms": "for tests only; started from older: not for sale"}
+    checkpoint.save({**state, "init": before}, path)
+    assert read_checkpoint(path).spec.terms == "for tests only; started from before: not for sale"
+    assert read_checkpoint(path, halfway=saved).spec.terms == read_checkpoint(path).spec.terms
+    assert read_checkpoint(saved, halfway=path).spec.terms == "for tests only; halfway to small: not for sale"
+
+
 def test_there_is_no_halfway_between_two_shapes(saved: Path, tmp_path: Path) -> None:
     state, path = checkpoint.load(saved), tmp_path / "other.pt"
     config = {**state["config"], "network": {**state["config"]["network"], "channels": 8}}
