@@ -36,6 +36,7 @@ CROPS = 64
 @click.option("--split", type=click.Path(), help="File of person ids; only these calibrate.")
 @click.option(
     "--halfway",
+    "other",
     metavar="CHECKPOINT",
     type=click.Path(dir_okay=False),
     help="Take the weights halfway to another's: where one was trained on from the other, they keep of both.",
@@ -50,7 +51,7 @@ def cli(
     metrics: str | None,
     labelled: str | None,
     split: str | None,
-    halfway: str | None,
+    other: str | None,
     mirrored: bool,
 ) -> None:
     """Write CHECKPOINT as one self-describing ONNX file, and a report on its parity with torch.
@@ -66,13 +67,16 @@ def cli(
         raise click.UsageError("--split is for --calibrate; name its crops too")
     from export import parity
     from export.calibrate import calibrate
-    from export.to_onnx import read_checkpoint, write_onnx
+    from export.to_onnx import halfway, read_checkpoint, write_onnx
 
     if not output.parent.is_dir():
         raise InputError(f"{output.parent}: no such folder to write {output.name} into")
     # The exporter warns that torchvision is not there, which nobody needs.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    trained = read_checkpoint(checkpoint, _read_metrics(metrics), mirrored, halfway)
+    figures = _read_metrics(metrics)
+    trained = read_checkpoint(checkpoint, figures, mirrored)
+    if other is not None:
+        trained = halfway(trained, read_checkpoint(other), figures)
     size = (trained.spec.height, trained.spec.width)
     sets = {"random": parity.random_crops(CROPS, *size)}
     if crops is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +40,7 @@ class Trained:
 
 
 def read_checkpoint(
-    path: str | Path,
-    metrics: Mapping[str, Any] | None = None,
-    mirrored: bool = False,
-    halfway: str | Path | None = None,
+    path: str | Path, metrics: Mapping[str, Any] | None = None, mirrored: bool = False
 ) -> Trained:
     """Rebuild the network of a checkpoint and describe it.
 
@@ -51,14 +48,11 @@ def read_checkpoint(
         path: a `last.pt` of `python -m search retrain`.
         metrics: figures by data set that were measured elsewhere; the run's own validation is added.
         mirrored: embed each crop and its mirror image.
-        halfway: another checkpoint of the same network, of which this one went on: the weights between the two keep of
-            both (arXiv 2109.01903). The run's own validation is not theirs.
 
     Raises:
-        InputError: a file is no checkpoint, its weights do not fit its own description, or the two differ in shape.
+        InputError: the file is no checkpoint, or its weights do not fit its own description.
     """
     state = checkpoint.load(path)
-    other = None if halfway is None else _between(state, path, checkpoint.load(halfway), halfway)
     run = RunConfig.from_dict(state["config"], str(path))
     if state["genotype"] is None:
         raise InputError(f"{path}: expected a network of cells, got one by hand, which has no genotype")
@@ -68,6 +62,7 @@ def read_checkpoint(
     except RuntimeError as error:
         raise InputError(f"{path}: its weights do not fit its configuration: {error}") from error
     recipe = {key: value for key, value in state["config"]["recipe"].items() if key != "val_every"}
+    terms, init = run.terms or "not stated", state.get("init")
     spec = ModelSpec(
         name=run.name,
         height=run.network.height,
@@ -83,15 +78,42 @@ def read_checkpoint(
                 if run.teacher.rows
                 else {}
             ),
-            **({"init": state["init"]} if state.get("init") else {}),
-            **({"halfway": other} if other else {}),
+            **({"init": init} if init else {}),
             **({"mirrored": True} if mirrored else {}),
         },
-        terms=_terms(run, state.get("init"), other),
-        metrics={**({} if other else _validation(state, run)), **(metrics or {})},
+        terms=_also(terms, "started from", init["name"], init["terms"]) if init else terms,
+        metrics={**_validation(state, run), **(metrics or {})},
         calibration={},
     )
     return Trained(network.eval(), spec, mirrored)
+
+
+def halfway(one: Trained, other: Trained, metrics: Mapping[str, Any] | None = None) -> Trained:
+    """The weights between those of two trainings, one gone on from the other: they keep of both (arXiv 2109.01903).
+
+    Args:
+        one: whose name and description the result has; its network is changed.
+        other: of the same cells and the same network.
+        metrics: figures of the result by data set; those of the two are not its own.
+
+    Raises:
+        InputError: the two differ in cells or network.
+    """
+    spec, met = one.spec, other.spec
+    if (met.genotype, met.training["network"]) != (spec.genotype, spec.training["network"]):
+        raise InputError(
+            "there is no halfway between two networks; expected twice the same cells and network, got "
+            + " and ".join(f"{s.genotype['name']} in {dict(s.training['network'])}" for s in (spec, met))
+        )
+    theirs = other.network.state_dict()
+    for name, value in one.network.state_dict().items():
+        # A classifier is of the people of its own run, and no export has it.
+        if value.is_floating_point() and not name.startswith("classifier."):
+            value.lerp_(theirs[name], 0.5)
+    told = {key: met.training[key] for key in ("data", "recipe", "init") if key in met.training}
+    training = {**spec.training, "halfway": {"name": met.name, "terms": met.terms, **told}}
+    terms = _also(spec.terms, "halfway to", met.name, met.terms)
+    return replace(one, spec=replace(spec, training=training, terms=terms, metrics=dict(metrics or {})))
 
 
 def write_onnx(trained: Trained, path: Path) -> None:
@@ -134,47 +156,15 @@ def write_onnx(trained: Trained, path: Path) -> None:
     onnx.save(model, path)
 
 
-def _between(
-    state: dict[str, Any], path: str | Path, other: Mapping[str, Any], other_path: str | Path
-) -> dict[str, Any]:
-    """Move the averaged weights of a checkpoint halfway to another's; returns what the file will say of that one."""
-    run = RunConfig.from_dict(other["config"], str(other_path))
-    network = RunConfig.from_dict(state["config"], str(path)).network
-    if other["genotype"] != state["genotype"] or run.network != network:
-        raise InputError(
-            f"{other_path}: expected the cells and the network of {path}, got others; there is no halfway between them"
-        )
-    for name, value in state["average"].items():
-        theirs = other["average"][name]
-        # The classifier is of the people of its own run, and no export has it.
-        if value.is_floating_point() and value.shape == theirs.shape:
-            value.lerp_(theirs, 0.5)
-    recipe = {key: value for key, value in other["config"]["recipe"].items() if key != "val_every"}
-    return {
-        "name": run.name,
-        "terms": _terms(run, other.get("init")),
-        "data": other["data"],
-        "recipe": {**recipe, "epochs_done": other["epoch"]},
-        **({"init": other["init"]} if other.get("init") else {}),
-    }
-
-
-def _terms(run: RunConfig, init: Mapping[str, Any] | None, halfway: Mapping[str, Any] | None = None) -> str:
-    """What the weights may be used for; those that they started from or were mixed with have a say, too."""
-    said = run.terms or "not stated"
-    for how, whom in (("started from", init), ("halfway to", halfway)):
-        new = (
-            [statement for statement in _statements(whom["terms"]) if statement not in _statements(said)]
-            if whom
-            else []
-        )
-        if whom and new:
-            said += f"; {how} {whom['name']}: {'; '.join(new)}"
-    return said
+def _also(terms: str, how: str, name: str, others: str) -> str:
+    """Terms of weights, and what else those have to say that they came by: nothing is said twice."""
+    said = _statements(terms)
+    new = [statement for statement in _statements(others) if statement not in said]
+    return f"{terms}; {how} {name}: {'; '.join(new)}" if new else terms
 
 
 def _statements(terms: str) -> list[str]:
-    """Terms taken apart: each is to be said once, however many weights they came by."""
+    """Terms taken apart."""
     return re.split(r"; (?:(?:started from|halfway to) [^:;]+: )?", terms)
 
 

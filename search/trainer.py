@@ -94,7 +94,7 @@ class Trainer(Run):
         recipe = self.config.recipe
         return (
             "cross_entropy",
-            "triplet",
+            *(["triplet"] if recipe.triplet_weight else []),
             *(["contrastive"] if recipe.contrastive_weight else []),
             *([] if self.taught is None else ["teacher"]),
         )
@@ -123,8 +123,8 @@ class Trainer(Run):
             indices: (P * K,) crops of the whole batch.
 
         Returns:
-            Cross-entropy and triplet loss of the whole batch; then, where they take part, contrastive loss and distance
-            to the teacher.
+            Cross-entropy of the whole batch; then, where they take part, triplet loss, contrastive loss and distance to
+            the teacher.
         """
         recipe, part = self.config.recipe, indices[self.slice]
         height, width = self.config.network.height, self.config.network.width
@@ -138,9 +138,11 @@ class Trainer(Run):
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not torch.float32):
             features, embeddings, logits = self.parallel(x)
         cross_entropy = self.heads(logits.float(), labels, recipe.label_smoothing)
-        triplet = batch_hard_triplet(features.float(), labels, recipe.margin, self.rivals)
-        loss: Tensor = cross_entropy + recipe.triplet_weight * triplet
-        parts = [cross_entropy, triplet]
+        loss: Tensor = cross_entropy
+        parts = [cross_entropy]
+        if recipe.triplet_weight:
+            parts.append(batch_hard_triplet(features.float(), labels, recipe.margin, self.rivals))
+            loss = loss + recipe.triplet_weight * parts[-1]
         if recipe.contrastive_weight:
             parts.append(contrastive(embeddings.float(), labels, recipe.temperature, self.rivals))
             loss = loss + recipe.contrastive_weight * parts[-1]

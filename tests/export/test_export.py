@@ -20,7 +20,7 @@ from export import parity
 from export.__main__ import cli
 from export.calibrate import calibrate
 from export.deploy_model import DeployModel
-from export.to_onnx import Trained, read_checkpoint, write_onnx
+from export.to_onnx import Trained, halfway, read_checkpoint, write_onnx
 from search import checkpoint
 from search.augment import normalise
 from search.config import RunConfig, Source
@@ -207,11 +207,13 @@ def test_halfway_between_two_checkpoints_are_the_means_of_their_weights(saved: P
             value.add_(1)
     config = {**state["config"], "name": "other", "terms": "for others only"}
     people = {"classifier.weight": torch.zeros(9, 16)}  # of other people, whom no export knows
-    checkpoint.save({**state, "config": config, "average": {**state["average"], **people}}, path)
+    weights = {**state["average"], **people}
+    checkpoint.save({**state, "config": config, "people": 9, "average": weights}, path)
     output = tmp_path / "between.onnx"
     done = CliRunner().invoke(cli, [str(saved), "-o", str(output), "--halfway", str(path)])
     assert done.exit_code == 0, done.output
-    alone, between = read_checkpoint(saved), read_checkpoint(saved, halfway=path)
+    alone = read_checkpoint(saved)
+    between = halfway(read_checkpoint(saved), read_checkpoint(path))
     for (name, value), moved in zip(
         alone.network.state_dict().items(), between.network.state_dict().values(), strict=True
     ):
@@ -230,16 +232,25 @@ def test_terms_are_said_once_however_many_weights_they_came_by(saved: Path, tmp_
     before = {"name": "before", "terms": "for tests only; started from older: not for sale"}
     checkpoint.save({**state, "init": before}, path)
     assert read_checkpoint(path).spec.terms == "for tests only; started from before: not for sale"
-    assert read_checkpoint(path, halfway=saved).spec.terms == read_checkpoint(path).spec.terms
-    assert read_checkpoint(saved, halfway=path).spec.terms == "for tests only; halfway to small: not for sale"
+    assert (
+        halfway(read_checkpoint(path), read_checkpoint(saved)).spec.terms == read_checkpoint(path).spec.terms
+    )
+    assert (
+        halfway(read_checkpoint(saved), read_checkpoint(path)).spec.terms
+        == "for tests only; halfway to small: not for sale"
+    )
 
 
 def test_there_is_no_halfway_between_two_shapes(saved: Path, tmp_path: Path) -> None:
     state, path = checkpoint.load(saved), tmp_path / "other.pt"
+    network = replace(CONFIG.network, channels=8)
+    weights = build_network(load_genotype("auto_reid_2019"), network, state["people"]).state_dict()
     config = {**state["config"], "network": {**state["config"]["network"], "channels": 8}}
-    checkpoint.save({**state, "config": config}, path)
-    with pytest.raises(InputError, match="no halfway"):
-        read_checkpoint(saved, halfway=path)
+    checkpoint.save({**state, "config": config, "average": weights}, path)
+    done = CliRunner().invoke(cli, [str(saved), "-o", str(tmp_path / "x.onnx"), "--halfway", str(path)])
+    assert isinstance(done.exception, InputError)
+    assert "'channels': 6" in str(done.exception) and "'channels': 8" in str(done.exception)
+    assert not (tmp_path / "x.onnx").exists()
 
 
 def test_parity_is_measured_at_every_batch_size_and_reported(exported: Path) -> None:
