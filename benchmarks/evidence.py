@@ -6,13 +6,14 @@
     python -m benchmarks.evidence supernet search-0 --data data/ --work runs/evidence
     python -m benchmarks.evidence table --work runs/evidence
 
-`run` trains rows with search/configs/proxy.toml, on one thread, one after the other; a row that is there already is
-left alone, so several processes can share the work, and a killed one goes on. Every network is as wide as the budget
-allows: cells have C = 16, 32 or 48, by the latency tables of those three macros, which are measured first if TABLES/
-lacks them; networks by hand are scaled until they take as long. Rows of searched cells run their search first
-(search/configs/search-s.toml with what the row changes). Every row leaves ROW/row.json. `sizes` then measures all
-networks in one run of one process, their rounds interleaved. `table` prints Markdown and writes rows.json, of which
-benchmarks/evidence.json is the copy behind docs/evidence.md.
+`run` trains rows with the recipe of --proxy, on one thread, one after the other; a row that is there already is left
+alone, so several processes can share the work, and a killed one goes on. A folder of rows is of one recipe. Every
+network is as wide as the budget allows: cells have C = 16, 32 or 48, by the latency tables of those three macros, which
+are measured first if TABLES/ lacks them; networks by hand are scaled until they take as long. Rows of searched cells
+run their search first (search/configs/search-s.toml with what the row changes). Every row leaves ROW/row.json. `sizes`
+then measures all networks in one run of one process, their rounds interleaved. `table` prints Markdown and writes
+rows.json; behind docs/evidence.md are copies of two, benchmarks/evidence.json (search/configs/proxy.toml) and
+benchmarks/evidence-long.json (search/configs/proxy-long.toml).
 """
 
 from __future__ import annotations
@@ -110,6 +111,7 @@ def rows() -> dict[str, Row]:
     found["medium-published"] = Row("three blocks: published", "auto_reid_2019", medium=True)
     for name, match in product(handmade.NAMES, HANDS):
         found[f"{name}-{match}"] = Row(f"{name}, equal {match}", hand=(name, match))
+    found["resnet18-latency-1"] = replace(found["resnet18-latency"], seed=1)  # the best of them
     for name, changes in ABLATIONS.items():
         found[f"ablation-{name}"] = Row(f"ablation: {name}", "search", changes=changes)
     return found
@@ -124,17 +126,14 @@ class Bench:
         work: a folder a row.
         tables: measured latencies, a macro each, by its C.
         budget: ms that a network may take, as the tables predict it.
+        proxy: the recipe of every row; its width is that of the search.
     """
 
     data: Path
     work: Path
     tables: dict[int, LatencyTable]
     budget: float
-
-    @property
-    def proxy(self) -> RunConfig:
-        """The recipe of every row; its width is that of the search."""
-        return load_config(CONFIGS / "proxy.toml")
+    proxy: RunConfig
 
     @property
     def search_table(self) -> LatencyTable:
@@ -414,6 +413,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("data"))
     parser.add_argument("--work", type=Path, default=Path("runs/evidence"))
     parser.add_argument("--tables", type=Path, default=Path("runs/latency"), help="folder of latency-C.json")
+    parser.add_argument("--proxy", type=Path, default=CONFIGS / "proxy.toml", help="recipe of every row")
     parser.add_argument("--budget", type=float, default=0.65, help="ms that a network may take (0.65)")
     args = parser.parse_intermixed_args()
     every = rows()
@@ -427,8 +427,8 @@ def main() -> None:
         return
     keep_freed_memory()
     torch.set_num_threads(1)
-    network = load_config(CONFIGS / "proxy.toml").network
-    bench = Bench(args.data, args.work, latency_tables(network, args.tables), args.budget)
+    proxy = load_config(args.proxy)
+    bench = Bench(args.data, args.work, latency_tables(proxy.network, args.tables), args.budget, proxy)
     if args.what == "sizes":
         time_rows(bench)
         return
