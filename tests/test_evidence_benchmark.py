@@ -1,0 +1,50 @@
+"""The bench behind docs/evidence.md, on drawn people."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from benchmarks import evidence
+from benchmarks.evidence import Bench, Row, rows
+from search import checkpoint
+from search.config import RunConfig
+from tests.people import draw_people
+from tests.search.conftest import SMALL
+
+PUBLISHED = Row("published", "auto_reid_2019", seed=3, medium=True)
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> RunConfig:
+    monkeypatch.setattr(evidence, "MEDIUM_WIDTH", 8)
+    for name, people, seed in (("train", 8, 1), ("val", 6, 2)):
+        draw_people(tmp_path / name, people=people, seed=seed)
+    contrastive = replace(SMALL.recipe, epochs=1, triplet_weight=0.0, contrastive_weight=1.0)
+    return replace(SMALL, recipe=contrastive)
+
+
+def test_a_row_is_trained_with_the_recipe_that_was_told_and_its_own_seed(told: RunConfig, tmp_path: Path):
+    bench = Bench(tmp_path, tmp_path / "work", {}, 1.0, told)
+    found = bench.run("published", PUBLISHED)
+    state = checkpoint.load(tmp_path / "work" / "published" / "last.pt")
+    recipe = RunConfig.from_dict(state["config"]).recipe
+    assert recipe == replace(told.recipe, seed=3)
+    assert found["channels"] == 8 and found["cells"] == [2, 2, 2]
+    assert 0 <= found["mAP"] <= 1
+
+
+def test_a_finished_row_is_left_alone(told: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    bench = Bench(tmp_path, tmp_path / "work", {}, 1.0, told)
+    found = bench.run("published", PUBLISHED)
+
+    def again(*_: object) -> dict[str, float]:
+        raise AssertionError("it was trained again")
+
+    monkeypatch.setattr(evidence, "train", again)
+    assert bench.run("published", PUBLISHED) == found
+
+
+def test_the_best_network_by_hand_is_trained_twice():
+    first, second = (rows()[name] for name in ("resnet18-latency", "resnet18-latency-1"))
+    assert second == replace(first, seed=1) and second.group == first.group
