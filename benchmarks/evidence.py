@@ -109,9 +109,9 @@ def rows() -> dict[str, Row]:
     for s in range(SEARCH_SEEDS):
         found[f"medium-{s}"] = Row(f"three blocks: search {s}", "search", draw=s, medium=True)
     found["medium-published"] = Row("three blocks: published", "auto_reid_2019", medium=True)
-    for name, match in product(handmade.NAMES, HANDS):
-        found[f"{name}-{match}"] = Row(f"{name}, equal {match}", hand=(name, match))
-    found["resnet18-latency-1"] = replace(found["resnet18-latency"], seed=1)  # the best of them
+    for name, match, t in product(handmade.NAMES, HANDS, range(TRAINING_SEEDS)):
+        again = f"-{t}" if t else ""
+        found[f"{name}-{match}{again}"] = Row(f"{name}, equal {match}", seed=t, hand=(name, match))
     for name, changes in ABLATIONS.items():
         found[f"ablation-{name}"] = Row(f"ablation: {name}", "search", changes=changes)
     return found
