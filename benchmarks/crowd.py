@@ -5,12 +5,13 @@
     python -m benchmarks.crowd table --work runs/crowd
 
 `run` trains a row with search/configs/crowd-proxy.toml on one thread: the same number of steps, of crops a step and
-of everything else for every row, so that only the people differ. A row that is there already is left alone, so several
-processes can share the work, and a killed one goes on. DATA holds market/ and cuhk/; CROWD is the folder of crops that
-`python -m search crowd` wrote, for rows named drop-... one that lacks that variety. Decoded crops are kept in
-WORK/cache and shared. Every row is scored on `val` of market-heldout, by which choices are made, and zero-shot
-on CUHK01, which chooses nothing; no row sees market-heldout's `test`. `table` prints Markdown and adds the finished
-rows of WORK to benchmarks/crowd.json.
+of everything else for every row, so that only the people differ; those that ask how many people and which variety pay
+take half of the steps and the contrastive loss. A row that is there already is left alone, so several processes can
+share the work, and a killed one goes on. DATA holds market/ and cuhk/; CROWD is the folder of crops that
+`python -m search crowd` wrote. Rows named drop-... render a crowd of their own, which lacks that variety, in
+WORK/crowds. Decoded crops are kept in WORK/cache and shared. Every row is scored on `val` of market-heldout, by which
+choices are made, and zero-shot on CUHK01, which chooses nothing; no row sees market-heldout's `test`. `table` prints
+Markdown and adds the finished rows of WORK to benchmarks/crowd.json.
 """
 
 from __future__ import annotations
@@ -29,8 +30,12 @@ from autoreid_deploy.errors import InputError
 from autoreid_deploy.protocols import single_shot_split
 from benchmarks import ledger
 from benchmarks.ledger import read, train, write
+from search import monitor
 from search.commands.common import read_crops
 from search.config import RunConfig, Source, load_config
+from search.crowd.config import CrowdConfig
+from search.crowd.folder import finished
+from search.crowd.generate import generate
 from search.data import Crops, Labelled, list_crops, refuse_known_people
 from search.genotype import load_genotype
 from search.memory import keep_freed_memory
@@ -42,7 +47,15 @@ CONFIG = Path("search/configs/crowd-proxy.toml")
 CUHK01 = Source(path="cuhk/CUHK01/campus", names="cuhk01")
 RESULTS = Path(__file__).with_suffix(".json")
 SIZES = (500, 2000, 5000)
-DROPPED = ("nothing", "cameras", "garments", "lookalikes", "occlusion", "backgrounds")
+DROPPED: dict[str, dict[str, Any]] = {
+    "nothing": {},
+    "cameras": {"sensors": "one"},
+    "garments": {"garments": "plain"},
+    "lookalikes": {"lookalikes": 0.0},
+    "occlusion": {"occlusion": 0.0, "neighbours": 0.0},
+    "backgrounds": {"backgrounds": "plain"},
+}
+VARIED = CrowdConfig(people=1000, crops=12)
 
 
 @dataclass(frozen=True)
@@ -55,6 +68,7 @@ class Row:
         crowd: whether the crowd does.
         people: only so many of the crowd; 0 for all.
         share: of the crowd in a batch; 0 draws by crops.
+        lacks: the variety that a crowd of its own does without; none: the crowd is the one that is there.
         changes: what the recipe says otherwise.
     """
 
@@ -63,10 +77,12 @@ class Row:
     crowd: bool = True
     people: int = 0
     share: float = 0.0
+    lacks: str = ""
     changes: tuple[tuple[str, Any], ...] = ()
 
 
 _CONTRASTIVE = (("triplet_weight", 0.0), ("contrastive_weight", 1.0))
+_SHORT = (*_CONTRASTIVE, ("epochs", 8))
 _UNDAMAGED = tuple((key, 0.0) for key in ("hue", "gamma", "grey", "low", "blur", "jpeg"))
 
 
@@ -77,10 +93,11 @@ def rows() -> dict[str, Row]:
         "crowd": Row("the crowd alone"),
         "both": Row("both, half a batch each", real=True, share=0.5),
     }
-    found |= {f"crowd-{n}": Row(f"{n:,} of the crowd", people=n) for n in SIZES}
-    # Equal size all of them, each from a folder of its own.
+    found |= {f"crowd-{n}": Row(f"{n:,} of the crowd", people=n, changes=_SHORT) for n in SIZES}
     found |= {
-        f"drop-{what}": Row(f"crowd without {what}".replace("without nothing", "with all"))
+        f"drop-{what}": Row(
+            f"crowd without {what}".replace("without nothing", "with all"), lacks=what, changes=_SHORT
+        )
         for what in DROPPED
     }
     # If both do not beat one: how are they to be mixed?
@@ -106,18 +123,22 @@ class Bench:
         data: where their paths start; CUHK01 lies there too.
         work: a folder a row, and the decoded crops.
         crowd: folder of the crowd, for rows with one.
+        varied: the crowd of which rows drop a variety each.
     """
 
     told: RunConfig
     data: Path
     work: Path
     crowd: Path | None = None
+    varied: CrowdConfig = VARIED
 
     def sources(self, row: Row) -> tuple[Source, ...]:
         """What a row learns from."""
         found = self.told.train if row.real else ()
         if not row.crowd:
             return found
+        if row.lacks:
+            return (*found, Source(path=str(self._render(row.lacks).absolute()), name="synthetic crowd"))
         if self.crowd is None:
             raise InputError("this row learns from a crowd; name its folder with --crowd")
         crowd = Source(path=str(self.crowd.absolute()), share=row.share, name="synthetic crowd")
@@ -131,6 +152,15 @@ class Bench:
         path = self.work / f"first-{people}.txt"
         path.write_text("\n".join(pids[:people]) + "\n", encoding="utf-8")
         return path.name
+
+    def _render(self, lacks: str) -> Path:
+        """Draw a crowd without a variety, or what is left to draw of it; gives its crops."""
+        folder = self.work / "crowds" / lacks
+        settings = replace(self.varied, **DROPPED[lacks])
+        done = len(finished(folder, settings.people)) * settings.crops
+        with monitor.progress(settings.people * settings.crops, done, "crop", f"without {lacks}") as bar:
+            generate(folder, settings, resume=True, tick=bar.update)
+        return folder / "crops"
 
     def run(self, name: str, row: Row, seed: int) -> dict[str, Any]:
         """Train a row, unless it is there already."""

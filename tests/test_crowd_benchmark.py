@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,13 @@ from autoreid_deploy.protocols import half_draws
 from benchmarks import crowd
 from benchmarks.crowd import Bench, Row, collect, rows, table
 from search.config import Source, load_config
+from search.crowd.config import CrowdConfig
+from search.crowd.generate import generate
 from search.data import list_crops, load_crops
 from search.scoring import embed
 from tests.people import draw_people
 from tests.search.conftest import SMALL
+from tests.search.crowd import fake
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +83,22 @@ def test_the_first_people_of_a_crowd_are_taken(bench: Bench):
     with pytest.raises(InputError, match="name its folder with --crowd"):
         replace(bench, crowd=None).sources(rows()["crowd"])
     assert replace(bench, crowd=None).sources(rows()["real"]) == bench.told.train
+
+
+def test_a_variety_is_dropped_from_a_crowd_of_its_own(bench: Bench, monkeypatch: pytest.MonkeyPatch):
+    """Flat crops in place of rendered ones; those are tested where they are rendered."""
+    monkeypatch.setattr(crowd, "generate", partial(generate, maker=fake.Flat))
+    small = CrowdConfig(people=5, crops=4, cameras=24, size=(64, 32))
+    bench = replace(bench, crowd=None, varied=small)
+    whole = None
+    for what, changed in crowd.DROPPED.items():
+        (source,) = bench.sources(rows()[f"drop-{what}"])
+        listed = list_crops([source], bench.data, bench.work)
+        assert (len(listed), len({crop.record.pid for crop in listed})) == (20, 5)
+        told = json.loads((bench.work / "crowds" / what / "crowd.json").read_text())
+        whole = whole or told
+        assert {key for key in told if told[key] != whole[key]} == changed.keys()
+    assert bench.sources(rows()["drop-cameras"]) != bench.sources(rows()["drop-nothing"])
 
 
 def test_half_of_a_batch_is_of_the_crowd(bench: Bench, tmp_path: Path):
