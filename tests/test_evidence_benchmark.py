@@ -10,8 +10,11 @@ from benchmarks.evidence import Bench, Row, rows
 from benchmarks.ledger import write
 from search import checkpoint
 from search.config import RunConfig
+from search.genotype import load_genotype
+from search.latency import predict
 from tests.people import draw_people
 from tests.search.conftest import SMALL
+from tests.search.test_latency import made_table
 
 PUBLISHED = Row("published", "auto_reid_2019", seed=3, medium=True)
 
@@ -51,3 +54,13 @@ def test_networks_by_hand_are_trained_as_often_as_searched_cells():
     every = rows()
     for name in ("resnet18-latency", "osnet-parameters"):
         assert every[f"{name}-1"] == replace(every[name], seed=1)
+
+
+def test_a_search_may_take_what_the_published_cells_do_on_the_same_processor_and_a_little_more(
+    told: RunConfig, tmp_path: Path
+):
+    table = made_table(told.network)
+    published = predict(table, load_genotype("auto_reid_2019"))
+    bench = Bench(tmp_path, tmp_path, {told.network.channels: table}, 1.0, told)
+    budget = bench.search(rows()["ablation-softmax"]).search.latency_budget
+    assert published < budget < 1.1 * published
