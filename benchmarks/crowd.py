@@ -6,7 +6,7 @@
 
 `run` trains a row with search/configs/crowd-proxy.toml on one thread: the same number of steps, of crops a step and
 of everything else for every row, so that only the people differ; those that ask how many people and which variety pay
-take half of the steps and the contrastive loss. A row that is there already is left alone, so several processes can
+take 1,000 steps and the contrastive loss. A row that is there already is left alone, so several processes can
 share the work, and a killed one goes on. DATA holds market/ and cuhk/; CROWD is the folder of crops that
 `python -m search crowd` wrote. Rows named drop-... render a crowd of their own, which lacks that variety, in
 WORK/crowds. Decoded crops are kept in WORK/cache and shared. Every row is scored on `val` of market-heldout, by which
@@ -55,7 +55,7 @@ DROPPED: dict[str, dict[str, Any]] = {
     "occlusion": {"occlusion": 0.0, "neighbours": 0.0},
     "backgrounds": {"backgrounds": "plain"},
 }
-VARIED = CrowdConfig(people=1000, crops=12)
+VARIED = CrowdConfig(people=500, crops=12)
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Row:
 
 
 _CONTRASTIVE = (("triplet_weight", 0.0), ("contrastive_weight", 1.0))
-_SHORT = (*_CONTRASTIVE, ("epochs", 8))
+_SHORT = (*_CONTRASTIVE, ("epochs", 5))
 _UNDAMAGED = tuple((key, 0.0) for key in ("hue", "gamma", "grey", "low", "blur", "jpeg"))
 
 

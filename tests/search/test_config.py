@@ -25,6 +25,22 @@ def test_every_shipped_configuration_loads_and_finds_its_lists(path: Path):
         assert not source.ids or find_ids(source.ids, path.parent).is_file()
 
 
+@pytest.mark.parametrize("size", ["s", "m"])
+def test_who_is_held_out_is_in_no_training_and_taught_by_nobody(size: str):
+    held_out = load_config(FOLDER / f"autoreid-{size}-heldout.toml")
+    whole = load_config(FOLDER / f"autoreid-{size}.toml")
+    assert held_out.network == whole.network
+    assert not held_out.teacher.rows
+    assert [source.ids for source in held_out.train if source.path == "market"] == [
+        "market1501_train_ids.txt"
+    ]
+    assert held_out.val == whole.val
+    learnt = {(source.path, source.ids) for source in held_out.train}
+    assert {(source.path, source.ids) for source in whole.train} - learnt == {
+        ("market", "market1501_test_ids.txt")
+    }
+
+
 def test_a_configuration_survives_its_plain_form():
     run = RunConfig.from_dict(
         {"name": "x", "network": {"cells": [1, 2]}, "val": [{"path": "v", "ids": "a.txt"}]}
