@@ -137,11 +137,10 @@ class Bench:
         found = self.told.train if row.real else ()
         if not row.crowd:
             return found
-        if row.lacks:
-            return (*found, Source(path=str(self._render(row.lacks).absolute()), name="synthetic crowd"))
-        if self.crowd is None:
+        folder = self._render(row.lacks) if row.lacks else self.crowd
+        if folder is None:
             raise InputError("this row learns from a crowd; name its folder with --crowd")
-        crowd = Source(path=str(self.crowd.absolute()), share=row.share, name="synthetic crowd")
+        crowd = Source(path=str(folder.absolute()), share=row.share, name="synthetic crowd")
         return (*found, replace(crowd, ids=self._first(row.people, crowd) if row.people else ""))
 
     def _first(self, people: int, crowd: Source) -> str:
