@@ -170,6 +170,17 @@ def test_re_ranking_tells_its_distances(built: Run, crop_folder: Path) -> None:
     assert answer["hits"][0]["path"] == str(picture)
 
 
+def test_centring_by_camera_tells_its_distances(built: Run, crop_folder: Path) -> None:
+    picture = crop_folder / "0002_c1s1_000001_00.jpg"
+    [answer] = json.loads(built("reid-query", picture, "--centred", "--json").out)
+    apart = [hit["centred"] for hit in answer["hits"]]
+    assert apart == sorted(apart)
+    assert answer["hits"][0]["path"] == str(picture)
+    assert apart[0] == pytest.approx(0, abs=1e-3)  # its name says which camera took it
+    [plain] = json.loads(built("reid-query", picture, "--json").out)
+    assert "centred" not in plain["hits"][0]
+
+
 def test_who_is_too_far_away_is_unknown_once_distances_mean_something(built: Run, crop_folder: Path) -> None:
     picture = crop_folder / "0002_c1s1_000001_00.jpg"
     refused = built("reid-query", picture, "--fpr", "0.1")

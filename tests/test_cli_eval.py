@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from autoreid_deploy.centring import CameraMeans
 from autoreid_deploy.cli.eval import cli
 from autoreid_deploy.distances import distance_matrix
 from autoreid_deploy.embedder import Embedder
@@ -142,6 +143,35 @@ def test_rerank_has_a_row_of_its_own(run, report, confused):
     assert table[1].startswith("all 4 people")
     assert table[2].split() == ["re-ranked", *(f"{100 * figure:.2f}" for figure in figures)]
     assert table[3].endswith("k1=20, k2=6, lambda=0.3")
+
+
+def test_centring_gives_the_figures_of_centred_rows(run, report, confused, tiny_model):
+    query, gallery = map(scan, confused)
+    with Embedder.load(tiny_model) as embedder:
+        rows = [embedder.embed([record.path for record in side]) for side in (query, gallery)]
+    means = CameraMeans.of(rows[1], [record.camid for record in gallery])
+    centred = [
+        means.centred(x, [record.camid for record in side])
+        for x, side in zip(rows, (query, gallery), strict=True)
+    ]
+    expected = evaluate_records(centred[0], query, centred[1], gallery)
+    plain, said = report(*confused), report(*confused, "--centred")
+    assert (said["centred"]["rank1"], said["centred"]["mAP"]) == (expected.rank(1), expected.mAP)
+    assert said["centred"]["mAP"] != plain["mAP"]
+    assert said["protocol"].startswith(plain["protocol"] + "; centred: rows without the mean of their camera")
+    table = run(*confused, "--rerank", "--centred").stdout.splitlines()
+    assert [line.split()[0] for line in table[1:4]] == ["all", "re-ranked", "centred"]
+    assert table[3].split()[-2:] == [f"{100 * said['centred'][key]:.2f}" for key in ("mAP", "mINP")]
+    # All else is as without it.
+    del said["centred"]
+    assert {**said, "protocol": ""} == {**plain, "protocol": ""}
+
+
+def test_centring_takes_the_same_means_for_each_draw(run, report, crop_folder, tmp_path):
+    folder = as_cuhk01(crop_folder, tmp_path / "campus")
+    said = report(folder, "--protocol", "single-shot", "--centred")["centred"]
+    assert said["draws"]["count"] == 10
+    assert "centred, mean of 10 draws of 2" in run(folder, "--protocol", "single-shot", "--centred").stdout
 
 
 def test_rerank_ranks_each_draw_of_half_of_the_people_by_itself(

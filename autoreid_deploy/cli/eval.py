@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,12 +28,16 @@ Examples:
   reid-eval crops/
   reid-eval market/ --split val_ids.txt --json
   reid-eval query/ gallery/ --rerank
+  reid-eval query/ gallery/ --centred
   reid-eval CUHK01/campus --names cuhk01 --protocol single-shot
 """
 
 PRINTED_RANKS = (1, 5, 10)
 HELDOUT, SINGLE_SHOT = "heldout", "single-shot"
 RERANKED = "k-reciprocal encoding over all queries and gallery crops together, k1=20, k2=6, lambda=0.3"
+CENTRED = (
+    "rows without the mean of their camera in the gallery, drawn to that of all where a camera has few crops"
+)
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,15 @@ class Trial:
             max_rank=max_rank,
             compare=rerank_blocks if reranked else distance_blocks,
         )
+
+    def centred(self) -> Trial:
+        """The same without what is common to the cameras of the gallery, as `reid-query --centred` compares."""
+        from autoreid_deploy.centring import CameraMeans
+
+        sides = [(self.query_rows, self.query), (self.gallery_rows, self.gallery)]
+        means = CameraMeans.of(self.gallery_rows, [record.camid for record in self.gallery])
+        asks, answers = (means.centred(rows, [record.camid for record in side]) for rows, side in sides)
+        return replace(self, query_rows=asks, gallery_rows=answers)
 
     def draws(self) -> list[Trial]:
         """Draw half of the people of a single-shot trial, ten times."""
@@ -104,6 +117,11 @@ class Trial:
     is_flag=True,
     help="Give the figures after k-reciprocal re-ranking too (k1 = 20, k2 = 6, lambda = 0.3).",
 )
+@click.option(
+    "--centred",
+    is_flag=True,
+    help="Give the figures without what is common to each camera of the gallery too.",
+)
 @click.option("--max-rank", type=click.IntRange(1), default=50, show_default=True, help="Length of the CMC.")
 @click.option("--strict", is_flag=True, help="Stop at a crop that can't be read; else it is left out.")
 @json_option
@@ -116,6 +134,7 @@ def cli(
     model: str,
     device: str,
     rerank: bool,
+    centred: bool,
     max_rank: int,
     strict: bool,
     as_json: bool,
@@ -139,7 +158,7 @@ def cli(
             trial = Trial(asking, rows, answering, gallery_rows, "given query and gallery")
         else:
             trial = _split(asking, rows, protocol or HELDOUT)
-    report = _report(trial, max_rank, protocol == SINGLE_SHOT, rerank)
+    report = _report(trial, max_rank, protocol == SINGLE_SHOT, rerank, centred)
     report |= {"model": embedder.id, "unreadable": [{"path": f.path, "reason": f.reason} for f in failures]}
     if as_json:
         print_json(report)
@@ -206,7 +225,7 @@ def _split(records: list[Record], rows: NDArray[np.float32], protocol: str) -> T
     return Trial([records[i] for i in query], rows[query], [records[i] for i in gallery], rows[gallery], rule)
 
 
-def _report(trial: Trial, max_rank: int, with_draws: bool, rerank: bool) -> dict[str, Any]:
+def _report(trial: Trial, max_rank: int, with_draws: bool, rerank: bool, centred: bool) -> dict[str, Any]:
     result = trial.evaluate(max_rank)
     rule = f"{trial.rule}; Market-1501's junk rule (same person, same camera: left out)"
     if any(record.camid is None for record in (*trial.query, *trial.gallery)):
@@ -229,6 +248,13 @@ def _report(trial: Trial, max_rank: int, with_draws: bool, rerank: bool) -> dict
         report["protocol"] += f"; re-ranked: {RERANKED}"
         if draws:
             report["reranked"]["draws"] = _mean(draws, max_rank, reranked=True)
+    if centred:
+        level = trial.centred()
+        result = level.evaluate(max_rank)
+        report["centred"] = {"rule": CENTRED, **_figures(result), "cmc": result.cmc.tolist()}
+        report["protocol"] += f"; centred: {CENTRED}"
+        if draws:
+            report["centred"]["draws"] = _mean(level.draws(), max_rank)
     return report
 
 
@@ -246,10 +272,9 @@ def _figures(result: Evaluation) -> dict[str, float]:
 def _print(report: dict[str, Any]) -> None:
     columns = [key for key in (*(f"rank{r}" for r in PRINTED_RANKS), "mAP", "mINP") if key in report]
     lines = {f"all {report['people']:,} people": report}
-    reranked = report.get("reranked", {})
-    if reranked:
-        lines["re-ranked"] = reranked
-    for label, figures in (("", report), ("re-ranked, ", reranked)):
+    others = {"re-ranked": report.get("reranked"), "centred": report.get("centred")}
+    lines |= {label: figures for label, figures in others.items() if figures}
+    for label, figures in [("", report), *((f"{label}, ", found or {}) for label, found in others.items())]:
         if draws := figures.get("draws"):
             lines[f"{label}mean of {draws['count']} draws of {draws['people']:,}"] = draws
     width = max(map(len, lines))

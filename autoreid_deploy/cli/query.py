@@ -40,6 +40,7 @@ Examples:
   reid-query a.jpg b.jpg --one-person mean     two pictures of one person
   reid-query --of-tracklet t17 --group person  who looks like a tracklet of the index
   reid-query img.jpg --rerank 100 --fpr 1e-3
+  reid-query img.jpg --centred                 on cameras that the model has not learnt
   reid-query img.jpg --json | jq '.[0].hits[0].path'
 A picture that can't be read does not keep the others from being answered; the exit code is 1 then."""
 )
@@ -65,6 +66,11 @@ A picture that can't be read does not keep the others from being answered; the e
     help="Order the N nearest anew by their neighbours among each other.",
 )
 @click.option(
+    "--centred",
+    is_flag=True,
+    help="Order the 500 nearest anew without what is common to their camera; each needs dozens of people.",
+)
+@click.option(
     "--fpr",
     type=click.FloatRange(min=0, max=1, min_open=True, max_open=True),
     metavar="RATE",
@@ -88,6 +94,7 @@ def cli(
     of_tracklet: str | None,
     group: str | None,
     rerank: int,
+    centred: bool,
     fpr: float | None,
     filter: "Filter | None",
     sheet: Path | None,
@@ -104,7 +111,7 @@ def cli(
         raise click.UsageError("say who is asked for: IMG... or --of-tracklet T")
     answers: list[Answer]
     failures: list[Failure] = []
-    how: dict[str, Any] = {"where": filter, "group": group, "rerank": rerank, "fpr": fpr}
+    how: dict[str, Any] = {"where": filter, "group": group, "rerank": rerank, "centred": centred, "fpr": fpr}
     with Gallery.open(index) as gallery:
         _check_cameras(gallery, filter)
         if of_tracklet is not None:
@@ -159,7 +166,8 @@ def _answer(
     queries = read_names([images[i] for i in readable])
     if not queries:
         return [], failures
-    hits = gallery.query(rows[readable], k, calibration=meaning, **how)
+    cameras = [query.camid for query in queries]
+    hits = gallery.query(rows[readable], k, cameras=cameras, calibration=meaning, **how)
     return [Answer(*pair) for pair in zip(queries, hits, strict=how["pool"] == "each")], failures
 
 
@@ -231,6 +239,7 @@ def _as_dict(answer: "Answer") -> dict[str, object]:
             "probability": h.probability,
             "unknown": h.unknown,
             **({} if h.reranked is None else {"reranked": h.reranked}),
+            **({} if h.centred is None else {"centred": h.centred}),
             **asdict(h.record),
         }
         for h in answer.hits

@@ -26,6 +26,8 @@ class Hit:
         probability: that it shows the query's person; None without a calibration.
         unknown: at the false-positive rate that was asked for, it is too far away to be called the person.
         reranked: distance by neighbours, in [0, 1], by which hits are ordered after a re-ranking; else None.
+        centred: distance without what is common to the camera, in [0, 2], by which hits are ordered where it was asked
+            for and they are not re-ranked; else None.
     """
 
     rank: int
@@ -35,9 +37,10 @@ class Hit:
     probability: float | None = None
     unknown: bool = False
     reranked: float | None = None
+    centred: float | None = None
 
 
-def check(k: int, pool: str, group: str | None, rerank: int) -> None:
+def check(k: int, pool: str, group: str | None, rerank: int, centred: bool) -> None:
     """Refuse what cannot be asked.
 
     Raises:
@@ -51,10 +54,27 @@ def check(k: int, pool: str, group: str | None, rerank: int) -> None:
         raise InputError(f"expected hits to be grouped by {' or '.join(GROUPS)}, got {group!r}")
     if rerank < 0:
         raise InputError(f"expected 0 or more candidates to be re-ranked, got {rerank}")
-    if rerank and pool == "max":
-        raise InputError(
-            "re-ranking compares one row a query with its neighbours; take the mean, or each picture"
-        )
+    for asked, how in ((rerank, "re-ranking compares"), (centred, "centring by camera compares")):
+        if asked and pool == "max":
+            raise InputError(f"{how} one row a query with its neighbours; take the mean, or each picture")
+
+
+def cameras_of(cameras: Sequence[str | None], rows: int, pool: str) -> Sequence[str | None]:
+    """Say which camera took each query, None where nobody knows.
+
+    Args:
+        cameras: one a picture, or none at all.
+        rows: how many pictures there are.
+        pool: what is asked by the mean of pictures has a camera if all of them have the same.
+
+    Raises:
+        InputError: there are others than one a picture.
+    """
+    if cameras and len(cameras) != rows:
+        raise InputError(f"expected a camera, or None, for each of {rows} pictures, got {len(cameras)}")
+    if pool == "mean":
+        return [cameras[0] if len(set(cameras)) == 1 else None]
+    return cameras or [None] * rows
 
 
 def mean_row(rows: NDArray[np.float32]) -> NDArray[np.float32]:

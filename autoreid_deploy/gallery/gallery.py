@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -10,9 +11,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from autoreid_deploy.calibration import Calibration, collapse_warning
+from autoreid_deploy.centring import CameraMeans
+from autoreid_deploy.distances import chunks
 from autoreid_deploy.errors import InputError, ModelMismatchError
 from autoreid_deploy.gallery import answers, proof, retention, transfer, upkeep
 from autoreid_deploy.gallery.answers import Hit
+from autoreid_deploy.gallery.cameras import Cameras
 from autoreid_deploy.gallery.database import Database
 from autoreid_deploy.gallery.filters import Filter, person
 from autoreid_deploy.gallery.info import GalleryInfo, gather
@@ -22,6 +26,12 @@ from autoreid_deploy.records import Record
 from autoreid_deploy.rerank import rerank_top
 
 _SAMPLE = 2000  # rows by which distances are judged
+_CENTRED = 500  # nearest rows that are compared without what is common to their camera
+Orders = dict[int, dict[int, float]]  # query -> id -> the distance that hits are ordered by
+_Judge = Callable[
+    [slice, NDArray[np.float32], NDArray[np.int64]], tuple[NDArray[np.intp], NDArray[np.float32]]
+]
+_TOGETHER = 64  # queries whose candidates are in memory at once
 
 
 class Gallery:
@@ -49,6 +59,7 @@ class Gallery:
         self.model_id = store.meta.model_id
         self.dim = store.meta.dim
         self._view = View(store)
+        self._cameras = Cameras(store, self._view)
         self._counted = (-1, 0)
         self._calibration: tuple[str, Calibration] | None = None
 
@@ -291,6 +302,8 @@ class Gallery:
         pool: str = "each",
         group: str | None = None,
         rerank: int = 0,
+        centred: bool = False,
+        cameras: Sequence[str | None] = (),
         fpr: float | None = None,
         calibration: Calibration | None = None,
     ) -> list[list[Hit]]:
@@ -304,6 +317,9 @@ class Gallery:
                 the `mean` of the rows or by the nearest of them (`max`).
             group: only the best hit of each `person` or `tracklet`; a crop without one stands for itself.
             rerank: how many candidates are put in another order by their neighbours among each other; 0 for none.
+            centred: put the 500 nearest in another order, without what is common to their camera: for cameras that the
+                model has not learnt. Each needs a few dozen people or more; a re-ranking then goes on from there.
+            cameras: which camera of the gallery took each query, None where nobody knows: for centring.
             fpr: mark hits as unknown that are farther away than this share of pairs of different people.
             calibration: what distances mean; None for the gallery's own, if it has one.
 
@@ -315,10 +331,11 @@ class Gallery:
                 or there is no calibration to tell a false-positive rate by.
             GalleryError: the store is damaged.
         """
-        answers.check(k, pool, group, rerank)
+        answers.check(k, pool, group, rerank, centred)
         rows = self._unit_rows(embeddings)
         if not len(rows):
             return []
+        took = answers.cameras_of(cameras, len(rows), pool)
         if pool == "mean":
             rows = answers.mean_row(rows)
         # One state of the store for the search and for its records, whatever others write meanwhile.
@@ -330,38 +347,76 @@ class Gallery:
                 found = self._view.search(rows, count, among)
                 return answers.closest_of(found, count) if pool == "max" else found
 
-            order: dict[int, dict[int, float]] = {}
-            nearest = self._reranked(rows, closest, max(rerank, k), order) if rerank else closest
+            nearest: Callable[[int], answers.Found] = closest
+            orders: tuple[Orders, Orders] = ({}, {})
+            means = self._cameras.means() if centred else None
+            asks = rows if means is None else means.centred(rows, took)
+            if means is not None:
+                by_camera = partial(self._by_camera, asks, means)
+                nearest = self._reordered(nearest, max(_CENTRED, rerank, k), by_camera, orders[0])
+            if rerank:
+                by_neighbours = partial(self._by_neighbours, asks, means)
+                nearest = self._reordered(nearest, max(rerank, k), by_neighbours, orders[1])
             if group is None:
                 distances, ids = nearest(k)
                 found = list(zip(distances.tolist(), ids.tolist(), strict=True))
             else:
                 found = answers.one_a_group(nearest, self.store.records, k, group)
             records = self.store.records({id for _, line in found for id in line})
-            return self._hits(found, records, order, fpr, calibration or self.calibration)
+            return self._hits(found, records, orders, fpr, calibration or self.calibration)
 
-    def _reranked(
-        self,
-        rows: NDArray[np.float32],
-        nearest: Callable[[int], answers.Found],
-        candidates: int,
-        order: dict[int, dict[int, float]],
+    def _reordered(
+        self, nearest: Callable[[int], answers.Found], candidates: int, judge: _Judge, order: Orders
     ) -> Callable[[int], answers.Found]:
-        """Put so many candidates in another order; fills `order` with query -> id -> distance by neighbours."""
+        """Put so many candidates in the order of a judge, and keep in `order` by what."""
         distances, ids = nearest(candidates)
-        if ids.shape[1] > 1:
-            near = self._view.rows_of(ids.reshape(-1)).reshape(*ids.shape, self.dim)
-            at, blended = rerank_top(rows, near)
-            distances, ids = np.take_along_axis(distances, at, 1), np.take_along_axis(ids, at, 1)
-            for query, line in enumerate(zip(ids.tolist(), blended.tolist(), strict=True)):
+        for part in chunks(len(ids) if ids.shape[1] > 1 else 0, _TOGETHER):
+            near = self._view.rows_of(ids[part].reshape(-1)).reshape(*ids[part].shape, self.dim)
+            at, judged = judge(part, near, ids[part])
+            for found in (distances, ids):
+                found[part] = np.take_along_axis(found[part], at, 1)
+            for query, line in enumerate(zip(ids[part].tolist(), judged.tolist(), strict=True), part.start):
                 order[query] = dict(zip(*line, strict=True))
         return lambda count: (distances[:, :count], ids[:, :count])
+
+    def _by_camera(
+        self,
+        asks: NDArray[np.float32],
+        means: CameraMeans,
+        part: slice,
+        near: NDArray[np.float32],
+        ids: NDArray[np.int64],
+    ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+        """Judge candidates by their distance without what is common to their camera."""
+        among = self._centred(means, near, ids)
+        apart = np.clip(1 - np.einsum("qd,qnd->qn", asks[part], among), 0, 2)
+        at = np.argsort(apart, axis=1, kind="stable")
+        return at, np.take_along_axis(apart, at, 1)
+
+    def _by_neighbours(
+        self,
+        asks: NDArray[np.float32],
+        means: CameraMeans | None,
+        part: slice,
+        near: NDArray[np.float32],
+        ids: NDArray[np.int64],
+    ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+        """Judge candidates by their neighbours among each other."""
+        return rerank_top(asks[part], near if means is None else self._centred(means, near, ids))
+
+    def _centred(
+        self, means: CameraMeans, near: NDArray[np.float32], ids: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """(Q, N, D) rows of (Q, N) ids without what is common to their camera."""
+        took = self.store.cameras(np.unique(ids).tolist())
+        flat = means.centred(near.reshape(-1, self.dim), [took[id] for id in ids.reshape(-1).tolist()])
+        return flat.reshape(near.shape)
 
     def _hits(
         self,
         found: Sequence[tuple[list[float], list[int]]],
         records: Mapping[int, Record],
-        order: Mapping[int, Mapping[int, float]],
+        orders: tuple[Orders, Orders],
         fpr: float | None,
         calibration: Calibration | None,
     ) -> list[list[Hit]]:
@@ -378,10 +433,19 @@ class Gallery:
         hits = []
         for query, (distances, ids) in enumerate(found):
             likely = [None] * len(ids) if calibration is None else calibration.probability(distances).tolist()
-            blended = order.get(query, {})
+            apart, blended = (order.get(query, {}) for order in orders)
             hits.append(
                 [
-                    Hit(rank, id, distance, records[id], probability, not distance < limit, blended.get(id))
+                    Hit(
+                        rank,
+                        id,
+                        distance,
+                        records[id],
+                        probability,
+                        unknown=not distance < limit,
+                        reranked=blended.get(id),
+                        centred=apart.get(id),
+                    )
                     for rank, (id, distance, probability) in enumerate(
                         zip(ids, distances, likely, strict=True), 1
                     )
@@ -409,6 +473,8 @@ class Gallery:
                 raise InputError(f"the index has no crop that passes {of}")
             self._view.follow(version, patient=True)  # it must hold the crops that ask
             rows = self._view.rows_of(ids)
+            took = self.store.cameras(ids.tolist())
+            how = {"cameras": [took[id] for id in ids.tolist()], **how}
             others = ~of if where is None else where & ~of
             return self.query(rows, k, where=others, **{"pool": "mean", **how})
 

@@ -285,6 +285,12 @@ class Store:
             raise self._damaged(f"crop {min(lost)} is missing")
         return found
 
+    def cameras(self, ids: Iterable[int]) -> dict[int, str | None]:
+        """Tell which camera took crops that an index has found, by id; None where nobody knows."""
+        query = "SELECT id, camid FROM crop WHERE id IN (SELECT value FROM json_each(?))"
+        with self._database.plain_errors():
+            return dict(self._database.run(query, (json.dumps([int(id) for id in ids]),)))
+
     def _read_row(self, row: tuple[Any, ...]) -> Stored:
         id, *known, size, mtime_ns, digest = row
         return Stored(id, self._record(*known), None if digest is None else Stamp(size, mtime_ns, digest))

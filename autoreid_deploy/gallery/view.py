@@ -202,9 +202,17 @@ class View:
 
     def sample(self, count: int, seed: int = 0) -> NDArray[np.float32]:
         """(N, D) unit rows, chosen by a seed; fewer where there are fewer."""
+        return self.rows_of(self.sample_ids(count, seed))
+
+    def sample_ids(self, count: int, seed: int = 0) -> Ids:
+        """(N,) ascending ids, chosen by a seed; fewer where there are fewer."""
         ids = np.concatenate([np.empty(0, np.int64), *(ids[~gone] for ids, _, gone in self._parts)])
         rng = np.random.default_rng(seed)
-        return self.rows_of(np.sort(rng.choice(ids, min(count, len(ids)), replace=False)))
+        return np.sort(rng.choice(ids, min(count, len(ids)), replace=False))
+
+    def __len__(self) -> int:
+        """How many rows may be found."""
+        return sum(len(ids) - int(np.count_nonzero(gone)) for ids, _, gone in self._parts)
 
     def rows_of(self, ids: Ids) -> NDArray[np.float32]:
         """(N, D) unit rows of some ids, all of which are there."""

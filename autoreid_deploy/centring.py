@@ -1,0 +1,97 @@
+"""Rows without what is common to their camera: its light, its lens and where it hangs.
+
+A network takes some of a camera that it has not learnt for a part of the people, so crops of one camera are too alike
+to it and those of two cameras too unlike. With r a row, m(c) the mean of the rows of its camera and m that of all,
+
+    centred(r) = (r - m'(c)) / |r - m'(c)|        m'(c) = (n(c) m(c) + 50 m) / (n(c) + 50)
+
+where n(c) crops speak for the camera: the mean of a few is a picture of some people, not of a camera, and would take
+away what they are known by. A row of an unknown camera loses m.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from autoreid_deploy.errors import InputError
+
+# With so many crops a camera's own mean and that of all count alike.
+_SHRINK = 50
+# A row nearer to its mean than this has no direction of its own left.
+_TINY = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class CameraMeans:
+    """What is common to the rows of each camera of a gallery.
+
+    >>> rows, cameras = [[1.0, 0.0], [0.6, 0.8]] * 500, ["door", "hall"] * 500
+    >>> CameraMeans.of(rows, cameras).of_cameras.keys()
+    dict_keys(['door', 'hall'])
+
+    Attributes:
+        overall: (D,) mean of all rows.
+        of_cameras: camera -> (D,), its mean, drawn to that of all where few rows speak for it.
+    """
+
+    overall: NDArray[np.float32]
+    of_cameras: Mapping[str, NDArray[np.float32]]
+
+    @classmethod
+    def of(cls, rows: ArrayLike, cameras: Sequence[str | None]) -> "CameraMeans":
+        """Measure them.
+
+        Args:
+            rows: (N, D) float, unit rows; at least one.
+            cameras: N, which camera took each crop; None where nobody knows.
+
+        Raises:
+            InputError: there are no rows, or not as many as cameras.
+        """
+        x = _checked(rows, cameras)
+        if not len(x):
+            raise InputError("expected rows to take the means of cameras from, got none")
+        overall = x.mean(axis=0)
+        known = np.array([camera is not None for camera in cameras])
+        names, places = np.unique(
+            [str(camera) for camera in cameras if camera is not None], return_inverse=True
+        )
+        counts = np.bincount(places, minlength=len(names)).astype(np.float32)[:, None]
+        sums = np.zeros((len(names), x.shape[1]), np.float32)
+        np.add.at(sums, places, x[known])
+        means = (sums + _SHRINK * overall) / (counts + _SHRINK)
+        return cls(overall, dict(zip(names.tolist(), means, strict=True)))
+
+    def centred(self, rows: ArrayLike, cameras: Sequence[str | None]) -> NDArray[np.float32]:
+        """Take from each row what is common to its camera.
+
+        Args:
+            rows: (N, D) float, unit rows.
+            cameras: N, which camera took each crop; of one that is not known, the mean of all is taken.
+
+        Returns:
+            (N, D) float32, unit rows; one that is its camera's mean stays as it is.
+
+        Raises:
+            InputError: there are not as many rows as cameras.
+        """
+        x = _checked(rows, cameras)
+        if not len(x):
+            return x
+        means = [
+            self.overall if camera is None else self.of_cameras.get(camera, self.overall)
+            for camera in cameras
+        ]
+        left = x - np.stack(means)
+        length = np.linalg.norm(left, axis=1, keepdims=True)
+        own = length > _TINY
+        return np.where(own, left / np.where(own, length, 1), x).astype(np.float32)
+
+
+def _checked(rows: ArrayLike, cameras: Sequence[str | None]) -> NDArray[np.float32]:
+    x = np.asarray(rows, np.float32)
+    if x.ndim != 2 or len(x) != len(cameras):
+        raise InputError(f"expected rows (N, D) and N cameras, got {x.shape} and {len(cameras)}")
+    return x
