@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -11,8 +10,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from autoreid_deploy.calibration import Calibration, collapse_warning
-from autoreid_deploy.centring import CameraMeans
-from autoreid_deploy.distances import chunks
 from autoreid_deploy.errors import InputError, ModelMismatchError
 from autoreid_deploy.gallery import answers, proof, retention, transfer, upkeep
 from autoreid_deploy.gallery.answers import Hit
@@ -20,18 +17,13 @@ from autoreid_deploy.gallery.cameras import Cameras
 from autoreid_deploy.gallery.database import Database
 from autoreid_deploy.gallery.filters import Filter, person
 from autoreid_deploy.gallery.info import GalleryInfo, gather
+from autoreid_deploy.gallery.order import Nearest, Order
 from autoreid_deploy.gallery.store import Published, Stamp, Store, Stored
 from autoreid_deploy.gallery.view import View
 from autoreid_deploy.records import Record
-from autoreid_deploy.rerank import rerank_top
 
 _SAMPLE = 2000  # rows by which distances are judged
 _CENTRED = 500  # nearest rows that are compared without what is common to their camera
-Orders = dict[int, dict[int, float]]  # query -> id -> the distance that hits are ordered by
-_Judge = Callable[
-    [slice, NDArray[np.float32], NDArray[np.int64]], tuple[NDArray[np.intp], NDArray[np.float32]]
-]
-_TOGETHER = 64  # queries whose candidates are in memory at once
 
 
 class Gallery:
@@ -347,76 +339,26 @@ class Gallery:
                 found = self._view.search(rows, count, among)
                 return answers.closest_of(found, count) if pool == "max" else found
 
-            nearest: Callable[[int], answers.Found] = closest
-            orders: tuple[Orders, Orders] = ({}, {})
             means = self._cameras.means() if centred else None
-            asks = rows if means is None else means.centred(rows, took)
+            order = Order(self.store, self._view, rows if means is None else means.centred(rows, took), means)
+            nearest: Nearest = closest
             if means is not None:
-                by_camera = partial(self._by_camera, asks, means)
-                nearest = self._reordered(nearest, max(_CENTRED, rerank, k), by_camera, orders[0])
+                nearest = order.by_camera(nearest, max(_CENTRED, rerank, k))
             if rerank:
-                by_neighbours = partial(self._by_neighbours, asks, means)
-                nearest = self._reordered(nearest, max(rerank, k), by_neighbours, orders[1])
+                nearest = order.by_neighbours(nearest, max(rerank, k))
             if group is None:
                 distances, ids = nearest(k)
                 found = list(zip(distances.tolist(), ids.tolist(), strict=True))
             else:
                 found = answers.one_a_group(nearest, self.store.records, k, group)
             records = self.store.records({id for _, line in found for id in line})
-            return self._hits(found, records, orders, fpr, calibration or self.calibration)
-
-    def _reordered(
-        self, nearest: Callable[[int], answers.Found], candidates: int, judge: _Judge, order: Orders
-    ) -> Callable[[int], answers.Found]:
-        """Put so many candidates in the order of a judge, and keep in `order` by what."""
-        distances, ids = nearest(candidates)
-        for part in chunks(len(ids) if ids.shape[1] > 1 else 0, _TOGETHER):
-            near = self._view.rows_of(ids[part].reshape(-1)).reshape(*ids[part].shape, self.dim)
-            at, judged = judge(part, near, ids[part])
-            for found in (distances, ids):
-                found[part] = np.take_along_axis(found[part], at, 1)
-            for query, line in enumerate(zip(ids[part].tolist(), judged.tolist(), strict=True), part.start):
-                order[query] = dict(zip(*line, strict=True))
-        return lambda count: (distances[:, :count], ids[:, :count])
-
-    def _by_camera(
-        self,
-        asks: NDArray[np.float32],
-        means: CameraMeans,
-        part: slice,
-        near: NDArray[np.float32],
-        ids: NDArray[np.int64],
-    ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-        """Judge candidates by their distance without what is common to their camera."""
-        among = self._centred(means, near, ids)
-        apart = np.clip(1 - np.einsum("qd,qnd->qn", asks[part], among), 0, 2)
-        at = np.argsort(apart, axis=1, kind="stable")
-        return at, np.take_along_axis(apart, at, 1)
-
-    def _by_neighbours(
-        self,
-        asks: NDArray[np.float32],
-        means: CameraMeans | None,
-        part: slice,
-        near: NDArray[np.float32],
-        ids: NDArray[np.int64],
-    ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-        """Judge candidates by their neighbours among each other."""
-        return rerank_top(asks[part], near if means is None else self._centred(means, near, ids))
-
-    def _centred(
-        self, means: CameraMeans, near: NDArray[np.float32], ids: NDArray[np.int64]
-    ) -> NDArray[np.float32]:
-        """(Q, N, D) rows of (Q, N) ids without what is common to their camera."""
-        took = self.store.cameras(np.unique(ids).tolist())
-        flat = means.centred(near.reshape(-1, self.dim), [took[id] for id in ids.reshape(-1).tolist()])
-        return flat.reshape(near.shape)
+            return self._hits(found, records, order, fpr, calibration or self.calibration)
 
     def _hits(
         self,
         found: Sequence[tuple[list[float], list[int]]],
         records: Mapping[int, Record],
-        orders: tuple[Orders, Orders],
+        order: Order,
         fpr: float | None,
         calibration: Calibration | None,
     ) -> list[list[Hit]]:
@@ -433,7 +375,7 @@ class Gallery:
         hits = []
         for query, (distances, ids) in enumerate(found):
             likely = [None] * len(ids) if calibration is None else calibration.probability(distances).tolist()
-            apart, blended = (order.get(query, {}) for order in orders)
+            apart, blended = (told.get(query, {}) for told in (order.centred, order.reranked))
             hits.append(
                 [
                     Hit(
