@@ -6,7 +6,8 @@ to it and those of two cameras too unlike. With r a row, m(c) the mean of the ro
     centred(r) = (r - m'(c)) / |r - m'(c)|        m'(c) = (n(c) m(c) + 50 m) / (n(c) + 50)
 
 where n(c) crops speak for the camera: the mean of a few is a picture of some people, not of a camera, and would take
-away what they are known by. A row of an unknown camera loses m.
+away what they are known by. For the same reason a camera whose rows are much more alike than all rows are, 1 - |m(c)|^2
+below 0.85 (1 - |m|^2), counts as unknown: it saw one person all day, or three. A row of an unknown camera loses m.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,10 @@ from autoreid_deploy.errors import InputError
 
 # With so many crops a camera's own mean and that of all count alike.
 _SHRINK = 50
+# A camera's rows vary by this share of what all rows vary by, or it saw too few people. By autoreid-s-open, crops that
+# one camera of Market-1501 took of three people vary by 0.54 to 0.80 of it, those of twenty by 0.85 to 1, of all of its
+# people by 0.92 to 0.99.
+_VARIED = 0.85
 # A row nearer to its mean than this has no direction of its own left.
 _TINY = 1e-6
 
@@ -27,13 +32,14 @@ _TINY = 1e-6
 class CameraMeans:
     """What is common to the rows of each camera of a gallery.
 
-    >>> rows, cameras = [[1.0, 0.0], [0.6, 0.8]] * 500, ["door", "hall"] * 500
+    >>> rows, cameras = [[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]] * 50, ["door", "door", "one person's desk"] * 50
     >>> CameraMeans.of(rows, cameras).of_cameras.keys()
-    dict_keys(['door', 'hall'])
+    dict_keys(['door'])
 
     Attributes:
         overall: (D,) mean of all rows.
-        of_cameras: camera -> (D,), its mean, drawn to that of all where few rows speak for it.
+        of_cameras: camera -> (D,), its mean, drawn to that of all where few rows speak for it; those that saw too few
+            people are left out.
     """
 
     overall: NDArray[np.float32]
@@ -62,7 +68,9 @@ class CameraMeans:
         sums = np.zeros((len(names), x.shape[1]), np.float32)
         np.add.at(sums, places, x[known])
         means = (sums + _SHRINK * overall) / (counts + _SHRINK)
-        return cls(overall, dict(zip(names.tolist(), means, strict=True)))
+        spread, spreads = 1 - overall @ overall, 1 - np.square(sums / counts).sum(axis=1)
+        varied = spreads >= _VARIED * spread
+        return cls(overall, dict(zip(names[varied].tolist(), means[varied], strict=True)))
 
     def centred(self, rows: ArrayLike, cameras: Sequence[str | None]) -> NDArray[np.float32]:
         """Take from each row what is common to its camera.

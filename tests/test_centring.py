@@ -44,14 +44,29 @@ def test_people_are_found_better_before_cameras_with_a_light_of_their_own() -> N
 
 def test_a_camera_with_many_crops_loses_its_mean_and_one_with_few_that_of_all() -> None:
     rng = np.random.default_rng(0)
-    rows = rng.normal(size=(5001, DIM)).astype(np.float32) + 2
-    means = CameraMeans.of(rows, ["many"] * 5000 + ["once"])
-    assert np.allclose(means.of_cameras["many"], rows[:5000].mean(0), atol=0.02)
-    assert np.allclose(means.of_cameras["once"], (rows[5000] + 50 * means.overall) / 51, atol=1e-5)
-    left = means.centred(rows, ["many"] * 5000 + [None])
+    rows = (rng.normal(size=(5021, DIM)) + 0.5).astype(np.float32)
+    rows[:20, ::2] -= 1  # as far from 0, elsewhere
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    cameras = ["few"] * 20 + ["many"] * 5000
+    means = CameraMeans.of(rows, [*cameras, None])
+    assert np.allclose(means.overall, rows.mean(0), atol=1e-5)
+    assert np.allclose(means.of_cameras["many"], rows[20:5020].mean(0), atol=1e-3)
+    expected = (20 * rows[:20].mean(0) + 50 * rows.mean(0)) / 70
+    assert np.allclose(means.of_cameras["few"], expected, atol=1e-5)
+    left = means.centred(rows, [*cameras, None])
     assert np.allclose(np.linalg.norm(left, axis=1), 1, atol=1e-5)
-    expected = rows[5000] - means.overall
-    assert np.allclose(left[5000], expected / np.linalg.norm(expected), atol=1e-5)
+    expected = rows[5020] - means.overall
+    assert np.allclose(left[5020], expected / np.linalg.norm(expected), atol=1e-5)
+
+
+def test_a_camera_that_saw_one_person_all_day_keeps_what_they_are_known_by() -> None:
+    (rows, people, cameras), (query, _, _) = seen(1), seen(2)
+    all_day = np.concatenate([rows, *[query[people.index("7")][None]] * 500])
+    means = CameraMeans.of(all_day, [*cameras, *["desk"] * 500])
+    assert set(means.of_cameras) == {"c0", "c1", "c2"}
+    [asked] = means.centred(query[people.index("7")][None], ["desk"])
+    closest = np.argmax(means.centred(rows, cameras) @ asked)
+    assert people[closest] == "7"
 
 
 def test_an_unknown_camera_is_no_camera_and_no_name_is_special() -> None:

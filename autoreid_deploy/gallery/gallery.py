@@ -310,7 +310,7 @@ class Gallery:
             group: only the best hit of each `person` or `tracklet`; a crop without one stands for itself.
             rerank: how many candidates are put in another order by their neighbours among each other; 0 for none.
             centred: put the 500 nearest in another order, without what is common to their camera: for cameras that the
-                model has not learnt. Each needs a few dozen people or more; a re-ranking then goes on from there.
+                model has not learnt. A re-ranking goes on from there.
             cameras: which camera of the gallery took each query, None where nobody knows: for centring.
             fpr: mark hits as unknown that are farther away than this share of pairs of different people.
             calibration: what distances mean; None for the gallery's own, if it has one.
