@@ -68,7 +68,8 @@ A picture that can't be read does not keep the others from being answered; the e
 @click.option(
     "--centred",
     is_flag=True,
-    help="For cameras that the model has not learnt: order the 500 nearest anew without what is common to their camera.",
+    help="For cameras that the model has not learnt: order the 500 nearest without what is common to their "
+    "camera.",
 )
 @click.option(
     "--fpr",
