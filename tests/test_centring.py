@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from autoreid_deploy.centring import CameraMeans
-from autoreid_deploy.errors import InputError
+from autoreid_deploy.errors import GalleryError, InputError
 from autoreid_deploy.gallery import Gallery
 from autoreid_deploy.metrics import evaluate_embeddings
 from autoreid_deploy.records import Record
@@ -170,6 +170,12 @@ def test_an_empty_gallery_has_no_means(tmp_path: Path) -> None:
         gallery.add([Record(Path("/a.jpg"), "1", "c0")], np.eye(DIM)[:1])
         [[hit]] = gallery.query(np.eye(DIM)[0], centred=True)
         assert (hit.record.pid, hit.centred) == ("1", None)
+
+
+def test_a_crop_that_the_store_has_lost_is_told(gallery: Gallery) -> None:
+    assert list(gallery.store.cameras([2, 1])) == [1, 2]
+    with pytest.raises(GalleryError, match="crop 999 is missing"):
+        gallery.store.cameras([1, 999])
 
 
 @pytest.mark.parametrize(

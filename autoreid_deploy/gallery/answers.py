@@ -26,8 +26,8 @@ class Hit:
         probability: that it shows the query's person; None without a calibration.
         unknown: at the false-positive rate that was asked for, it is too far away to be called the person.
         reranked: distance by neighbours, in [0, 1], by which hits are ordered after a re-ranking; else None.
-        centred: distance without what is common to the camera, in [0, 2], by which hits are ordered where it was asked
-            for and they are not re-ranked; else None.
+        centred: distance without what is common to the camera, in [0, 2], where it was asked for; hits are ordered by
+            it unless they are re-ranked; else None.
     """
 
     rank: int

@@ -286,10 +286,18 @@ class Store:
         return found
 
     def cameras(self, ids: Iterable[int]) -> dict[int, str | None]:
-        """Tell which camera took crops that an index has found, by id; None where nobody knows."""
+        """Tell which camera took crops that an index has found, by id; None where nobody knows.
+
+        Raises:
+            GalleryError: one is not there: the file is damaged.
+        """
+        asked = list(ids)
         query = "SELECT id, camid FROM crop WHERE id IN (SELECT value FROM json_each(?))"
         with self._database.plain_errors():
-            return dict(self._database.run(query, (json.dumps([int(id) for id in ids]),)))
+            found: dict[int, str | None] = dict(self._database.run(query, (json.dumps(asked),)))
+        if lost := set(asked) - found.keys():
+            raise self._damaged(f"crop {min(lost)} is missing")
+        return found
 
     def _read_row(self, row: tuple[Any, ...]) -> Stored:
         id, *known, size, mtime_ns, digest = row
