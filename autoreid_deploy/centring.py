@@ -64,11 +64,9 @@ class CameraMeans:
         names, places = np.unique(
             [str(camera) for camera in cameras if camera is not None], return_inverse=True
         )
-        counts = np.bincount(places, minlength=len(names)).astype(np.float32)[:, None]
-        sums = np.zeros((len(names), x.shape[1]), np.float32)
-        np.add.at(sums, places, x[known])
-        means = (sums + _SHRINK * overall) / (counts + _SHRINK)
-        spread, spreads = 1 - overall @ overall, 1 - np.square(sums / counts).sum(axis=1)
+        own, counts = group_means(x[known], places, len(names))
+        means = (counts * own + _SHRINK * overall) / (counts + _SHRINK)
+        spread, spreads = 1 - overall @ overall, 1 - np.square(own).sum(axis=1)
         varied = spreads >= _VARIED * spread
         return cls(overall, dict(zip(names[varied].tolist(), means[varied], strict=True)))
 
@@ -96,6 +94,25 @@ class CameraMeans:
         length = np.linalg.norm(left, axis=1, keepdims=True)
         own = length > _TINY
         return np.where(own, left / np.where(own, length, 1), x).astype(np.float32)
+
+
+def group_means(
+    rows: NDArray[np.float32], groups: NDArray[np.integer], count: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Take the mean row of each group.
+
+    Args:
+        rows: (N, D)
+        groups: (N,) numbers from 0 to count - 1, none of which is left out.
+        count: how many groups there are.
+
+    Returns:
+        (count, D) means, and (count, 1) how many rows each is of.
+    """
+    sums = np.zeros((count, rows.shape[1]), np.float32)
+    np.add.at(sums, groups, rows)
+    counts = np.bincount(groups, minlength=count).astype(np.float32)[:, None]
+    return (sums / counts).astype(np.float32), counts
 
 
 def _checked(rows: ArrayLike, cameras: Sequence[str | None]) -> NDArray[np.float32]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from autoreid_deploy.centring import group_means
 from autoreid_deploy.errors import InputError
 from autoreid_deploy.metrics import Evaluation
 from autoreid_deploy.records import Record
@@ -148,18 +149,13 @@ def corrected(
     """
     x = rows.astype(np.float32)
     if centred:
-        x = _unit(x - _means(x, cameras)[cameras])
+        x = _unit(x - group_means(x, cameras, int(cameras.max()) + 1)[0][cameras])
     if gathered:
-        x = np.float32(1 - gathered) * x + np.float32(gathered) * _unit(_means(x, people))[people]
+        x = (
+            np.float32(1 - gathered) * x
+            + np.float32(gathered) * _unit(group_means(x, people, int(people.max()) + 1)[0])[people]
+        )
     return _unit(x).astype(np.float16)
-
-
-def _means(x: NDArray[np.float32], groups: NDArray[np.int64]) -> NDArray[np.float32]:
-    """The mean row of each group 0 .. G - 1, none of which is empty: (G, D)."""
-    sums = np.zeros((int(groups.max()) + 1, x.shape[1]), np.float32)
-    np.add.at(sums, groups, x)
-    means: NDArray[np.float32] = sums / np.bincount(groups).astype(np.float32)[:, None]
-    return means
 
 
 def _unit(x: NDArray[np.float32]) -> NDArray[np.float32]:

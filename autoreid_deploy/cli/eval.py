@@ -39,18 +39,22 @@ CENTRED = (
     "rows without the mean of their camera in the gallery, drawn to that of all where a camera has few crops"
 )
 
+# What else is told where it was asked for: by its key in JSON, what the table calls it and its rule.
+OTHERS = {"reranked": ("re-ranked", RERANKED), "centred": ("centred", CENTRED)}
+
 
 @dataclass(frozen=True)
 class Trial:
-    """Embedded crops that ask and that answer, and the rule by which they were chosen."""
+    """Embedded crops that ask and that answer, the rule by which they were chosen, and how they are compared."""
 
     query: Sequence[Record]
     query_rows: NDArray[np.float32]
     gallery: Sequence[Record]
     gallery_rows: NDArray[np.float32]
     rule: str
+    reranked: bool = False
 
-    def evaluate(self, max_rank: int, reranked: bool = False) -> Evaluation:
+    def evaluate(self, max_rank: int) -> Evaluation:
         """Score all of it, by the distances as they are or by the re-ranked ones."""
         from autoreid_deploy.distances import distance_blocks
         from autoreid_deploy.metrics import evaluate_records
@@ -62,7 +66,7 @@ class Trial:
             self.gallery_rows,
             self.gallery,
             max_rank=max_rank,
-            compare=rerank_blocks if reranked else distance_blocks,
+            compare=rerank_blocks if self.reranked else distance_blocks,
         )
 
     def centred(self) -> Trial:
@@ -82,7 +86,13 @@ class Trial:
 
     def _take(self, pairs: NDArray[np.intp]) -> Trial:
         query, gallery = ([side[i] for i in pairs] for side in (self.query, self.gallery))
-        return Trial(query, self.query_rows[pairs], gallery, self.gallery_rows[pairs], self.rule)
+        return replace(
+            self,
+            query=query,
+            query_rows=self.query_rows[pairs],
+            gallery=gallery,
+            gallery_rows=self.gallery_rows[pairs],
+        )
 
 
 @click.command(epilog=EXAMPLES)
@@ -239,27 +249,23 @@ def _report(trial: Trial, max_rank: int, with_draws: bool, rerank: bool, centred
         "protocol": rule,
         "cmc": result.cmc.tolist(),
     }
-    draws = trial.draws() if with_draws and len(trial.query) > 1 else []
-    if draws:
-        report["draws"] = _mean(draws, max_rank)
-    if rerank:
-        result = trial.evaluate(max_rank, reranked=True)
-        report["reranked"] = {"rule": RERANKED, **_figures(result), "cmc": result.cmc.tolist()}
-        report["protocol"] += f"; re-ranked: {RERANKED}"
-        if draws:
-            report["reranked"]["draws"] = _mean(draws, max_rank, reranked=True)
-    if centred:
-        level = trial.centred()
-        result = level.evaluate(max_rank)
-        report["centred"] = {"rule": CENTRED, **_figures(result), "cmc": result.cmc.tolist()}
-        report["protocol"] += f"; centred: {CENTRED}"
-        if draws:
-            report["centred"]["draws"] = _mean(level.draws(), max_rank)
+    with_draws = with_draws and len(trial.query) > 1
+    if with_draws:
+        report["draws"] = _mean(trial.draws(), max_rank)
+    others = {"reranked": replace(trial, reranked=True)} if rerank else {}
+    others |= {"centred": trial.centred()} if centred else {}
+    for key, other in others.items():
+        label, rule = OTHERS[key]
+        result = other.evaluate(max_rank)
+        report[key] = {"rule": rule, **_figures(result), "cmc": result.cmc.tolist()}
+        report["protocol"] += f"; {label}: {rule}"
+        if with_draws:
+            report[key]["draws"] = _mean(other.draws(), max_rank)
     return report
 
 
-def _mean(draws: list[Trial], max_rank: int, reranked: bool = False) -> dict[str, Any]:
-    each = [_figures(draw.evaluate(max_rank, reranked)) for draw in draws]
+def _mean(draws: list[Trial], max_rank: int) -> dict[str, Any]:
+    each = [_figures(draw.evaluate(max_rank)) for draw in draws]
     mean = {key: sum(figures[key] for figures in each) / len(each) for key in each[0]}
     return {"count": len(each), "people": len(draws[0].query), **mean}
 
@@ -272,11 +278,13 @@ def _figures(result: Evaluation) -> dict[str, float]:
 def _print(report: dict[str, Any]) -> None:
     columns = [key for key in (*(f"rank{r}" for r in PRINTED_RANKS), "mAP", "mINP") if key in report]
     lines = {f"all {report['people']:,} people": report}
-    others = {"re-ranked": report.get("reranked"), "centred": report.get("centred")}
-    lines |= {label: figures for label, figures in others.items() if figures}
-    for label, figures in [("", report), *((f"{label}, ", found or {}) for label, found in others.items())]:
+    others = {label: report[key] for key, (label, _) in OTHERS.items() if key in report}
+    lines |= others
+    for label, figures in {"": report, **others}.items():
         if draws := figures.get("draws"):
-            lines[f"{label}mean of {draws['count']} draws of {draws['people']:,}"] = draws
+            lines[f"{label}{', ' if label else ''}mean of {draws['count']} draws of {draws['people']:,}"] = (
+                draws
+            )
     width = max(map(len, lines))
     click.echo(f"{'percent':{width}}" + "".join(f"{key.replace('rank', 'rank-'):>9}" for key in columns))
     for label, figures in lines.items():

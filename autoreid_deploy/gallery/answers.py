@@ -56,7 +56,7 @@ def check(k: int, pool: str, group: str | None, rerank: int, centred: bool) -> N
         raise InputError(f"expected 0 or more candidates to be re-ranked, got {rerank}")
     for asked, how in ((rerank, "re-ranking compares"), (centred, "centring by camera compares")):
         if asked and pool == "max":
-            raise InputError(f"{how} one row a query with its neighbours; take the mean, or each picture")
+            raise InputError(f"{how} one row a query with its candidates; take the mean, or each picture")
 
 
 def cameras_of(cameras: Sequence[str | None], rows: int, pool: str) -> Sequence[str | None]:

@@ -415,8 +415,9 @@ class Gallery:
                 raise InputError(f"the index has no crop that passes {of}")
             self._view.follow(version, patient=True)  # it must hold the crops that ask
             rows = self._view.rows_of(ids)
-            took = self.store.cameras(ids.tolist())
-            how = {"cameras": [took[id] for id in ids.tolist()], **how}
+            if how.get("centred"):
+                took = self.store.cameras(ids.tolist())
+                how = {"cameras": [took[id] for id in ids.tolist()], **how}
             others = ~of if where is None else where & ~of
             return self.query(rows, k, where=others, **{"pool": "mean", **how})
 
