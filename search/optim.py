@@ -1,4 +1,4 @@
-"""How weights move: precision, learning rate, SGD and the average that follows it."""
+"""How weights move: precision, learning rate, the optimiser and the average that follows it."""
 
 from __future__ import annotations
 
@@ -35,12 +35,14 @@ def learning_rate(recipe: Recipe, progress: float) -> float:
 
 
 def optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """SGD with Nesterov momentum; BN and biases do not decay."""
+    """What the recipe says; BN and biases do not decay."""
     trained = [p for p in network.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in trained if p.dim() > 1], "weight_decay": recipe.weight_decay},
         {"params": [p for p in trained if p.dim() <= 1], "weight_decay": 0.0},
     ]
+    if recipe.optimiser == "adamw":
+        return torch.optim.AdamW(groups, lr=recipe.lr)
     return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.momentum > 0)
 
 

@@ -72,6 +72,7 @@ def test_a_configuration_survives_its_plain_form():
         ("[recipe]\nseed = -1", "seed is 0 or more"),
         ("[recipe]\nprecision = 'fp16'", "precision is auto, bf16 or float32, got 'fp16'"),
         ("[recipe]\nheads = 'two'", "heads is one or each, got 'two'"),
+        ("[recipe]\noptimiser = 'adam'", "optimiser is sgd or adamw, got 'adam'"),
         ("[recipe]\nacross_cameras = 1", "across_cameras: expected bool, got 1"),
         ("[recipe]\nhue = 200", "hue is from 0 to 180, got 200"),
         ("[[train]]\nshare = 2.0", "share is from 0 to 1, got 2.0"),

@@ -28,11 +28,24 @@ def test_a_warm_up_longer_than_the_run_only_rises():
     assert learning_rate(Recipe(epochs=2, lr=1, warmup=5), 2) == pytest.approx(0.46)
 
 
-def test_norms_and_biases_do_not_decay():
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_norms_and_biases_do_not_decay(name: str):
     network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
-    decayed, free = optimiser(network, Recipe(weight_decay=0.1)).param_groups
+    decayed, free = optimiser(network, Recipe(optimiser=name, weight_decay=0.1)).param_groups
     assert [p.shape for p in decayed["params"]] == [(4, 3, 1, 1)]
     assert (len(free["params"]), free["weight_decay"]) == (3, 0)
+
+
+def test_the_first_step_of_adamw_is_as_long_as_its_rate_whatever_the_gradient():
+    layer = nn.Linear(2, 1, bias=False)
+    nn.init.constant_(layer.weight, 1.0)
+    moved = optimiser(nn.ModuleList([layer]), Recipe(optimiser="adamw", lr=0.01, weight_decay=0.5))
+    layer.weight.grad = torch.tensor([[1000.0, -0.001]])
+    moved.step()
+    kept = 1 - 0.01 * 0.5  # the decay does not go through the gradient
+    torch.testing.assert_close(
+        layer.weight.detach(), torch.tensor([[kept - 0.01, kept + 0.01]]), rtol=0, atol=1e-5
+    )
 
 
 def test_the_average_is_the_exponential_mean_and_young_ones_hurry():
