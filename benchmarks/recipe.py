@@ -1,22 +1,22 @@
-"""What each step of the training recipe gives: short trainings that differ by one thing. The rows of docs/recipe.md.
+"""What each step of the training recipe gives: the recipe, and what it is without that step. Rows of docs/recipe.md.
 
     python -m benchmarks.recipe list
     python -m benchmarks.recipe run ROW... --data data/ --work runs/recipe
     python -m benchmarks.recipe table --work runs/recipe
 
-Every row takes search/configs/recipe-proxy.toml, one thread and the same number of steps and crops. It learns from one
-set of real people, Market-1501's, so that two sets can choose: `val` of market-heldout (other people, cameras that the
-row has seen) and the 100 people of CUHK03's `val` (other people under cameras that nobody has seen). No row sees
-CUHK01 or market-heldout's `test`. A row that is there is left alone, a killed one goes on. DATA holds market/, cuhk/,
-crowd/ (the crops of `python -m search crowd`) and the rows of the teacher (`python -m search teach`). `table` prints
-Markdown and adds the finished rows to benchmarks/recipe.json.
+Every row takes search/configs/recipe-proxy.toml, one thread and the same number of steps and crops. It begins with
+autoreid-s-open, which knows no real person, and learns from one set of real people, Market-1501's, so that two sets can
+choose: `val` of market-heldout (other people, cameras that the row has seen) and the 843 people of CUHK03 (other
+people under cameras that nobody has seen). No row sees CUHK01 or market-heldout's `test`. A row that is there is left
+alone, a killed one goes on. DATA holds market/, cuhk/, crowd/ (the crops of `python -m search crowd`) and the rows of
+two teachers (`python -m search teach`). `table` prints Markdown and adds the finished rows to benchmarks/recipe.json.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,21 +26,22 @@ import torch
 from benchmarks import ledger
 from benchmarks.ledger import read, train, write
 from search.commands.common import read_crops
-from search.config import RunConfig, Source, Teacher, load_config
+from search.config import RunConfig, Source, load_config
 from search.data import Crops, Labelled, list_crops, refuse_known_people
 from search.genotype import load_genotype
 from search.memory import keep_freed_memory
 from search.scoring import validate
-from search.teacher import rows_of
+from search.start import Start
+from search.teacher import taught
 from search.trainer import Trainer
 
 CONFIG = Path("search/configs/recipe-proxy.toml")
-STRANGERS = Source(path="cuhk/detected/val", names="cuhk03")
-CROWD = Source(path="crowd", names="market", name="synthetic crowd")
+START = "autoreid-s-open"
+STRANGERS = tuple(
+    Source(path=f"cuhk/labeled/{part}", names="cuhk03", people=f"cuhk03-{part}") for part in ("train", "val")
+)
+CROWD = "crowd"  # the path of the source whose share the rows set
 RESULTS = Path(__file__).with_suffix(".json")
-
-_CAMERA = {"hue": 8.0, "gamma": 0.2, "grey": 0.05, "low": 0.2, "blur": 0.1, "jpeg": 0.2}
-_DAMAGE = {"dark": 0.1, "cover": 0.2}
 
 
 @dataclass(frozen=True)
@@ -51,48 +52,56 @@ class Row:
         title: what the table calls it.
         recipe: what the recipe says otherwise.
         network: what the network says otherwise.
+        teacher: what is said otherwise of the teachers; no `rows` leave them out.
         crowd: share of the crowd in a batch; 0 leaves it out.
-        teacher: weight of both losses of the teacher; 0 leaves it out.
+        started: whether it begins with trained weights.
         seed: of the training.
     """
 
     title: str
-    recipe: Mapping[str, Any]
-    network: Mapping[str, Any]
-    crowd: float = 0.0
-    teacher: float = 0.0
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    network: Mapping[str, Any] = field(default_factory=dict)
+    teacher: Mapping[str, Any] = field(default_factory=dict)
+    crowd: float = 0.3
+    started: bool = True
     seed: int = 0
 
 
 def rows() -> dict[str, Row]:
-    """Every row by name: steps that are added up, then what else was tried beside the last of them."""
-    last = Row("and dark and hidden crops", _CAMERA | _DAMAGE, {}, crowd=0.3, teacher=10)
-
-    def but(title: str, **recipe: Any) -> Row:
-        return replace(last, title=title, recipe={**last.recipe, **recipe})
-
+    """Every row by name: the recipe first, then the recipe but for one thing."""
+    sensors = dict.fromkeys(("hue", "gamma", "grey", "low", "blur", "jpeg"), 0.0)
+    adamw = {"optimiser": "adamw", "weight_decay": 0.05}
     return {
-        "labels": Row("labels alone", {}, {}),
-        "cameras": Row("and what cameras do", _CAMERA, {}),
-        "crowd": Row("and the crowd, three tenths", _CAMERA, {}, crowd=0.3),
-        "teacher": Row("and the teacher, weight 10", _CAMERA, {}, crowd=0.3, teacher=10),
-        "damage": last,
-        "no-crowd": replace(last, title="without the crowd", crowd=0.0),
-        "crowd-60": replace(last, title="six tenths of the crowd", crowd=0.6),
-        "one-head": but("one softmax over everybody", heads="one"),
-        "teacher-1": replace(last, title="teacher's weight 1", teacher=1),
-        "teacher-30": replace(last, title="teacher's weight 30", teacher=30),
-        "contrastive": but("contrastive loss, no triplet", triplet_weight=0.0, contrastive_weight=1.0),
-        "no-triplet": but("no triplet loss", triplet_weight=0.0),
-        "grey": but("grey crops 0.2, grey patches 0.3", grey=0.2, grey_patch=0.3),
-        "erase-60": but("erasing 0.6", erase=0.6),
-        "ibn": replace(last, title="instance norm in the first block", network={"ibn": True}),
-        # As many steps as take the same time.
-        "160x80": replace(but("160x80", steps=190), network={"height": 160, "width": 80}),
-        "fine": replace(
-            but("stem stride 2, C = 32, three blocks", steps=180),
-            network={"stem_stride": 2, "channels": 32, "cells": (2, 2, 2)},
+        "whole": Row("the recipe"),
+        "scratch": Row("from scratch, not from the crowd's weights", started=False),
+        "scratch-ibn": Row(
+            "from scratch, instance norm in the first block", network={"ibn": True}, started=False
         ),
+        "no-teacher": Row("without teachers", teacher={"rows": ()}),
+        "one-teacher": Row("one teacher, 0286", teacher={"rows": ("rows-0286.npz",)}),
+        "raw-rows": Row("teachers' rows as they are", teacher={"centred": False, "gathered": 0.0}),
+        "teacher-3-30": Row(
+            "weight of cosine 3, of similarity 30", teacher={"cosine": 3.0, "similarity": 30.0}
+        ),
+        "triplet": Row(
+            "triplet loss in place of contrastive", {"triplet_weight": 1.0, "contrastive_weight": 0.0}
+        ),
+        "contrastive-3": Row("weight of the contrastive loss 3", {"contrastive_weight": 3.0}),
+        "no-crowd": Row("without the crowd", crowd=0.0),
+        "crowd-15": Row("15 % crowd", crowd=0.15),
+        "crowd-50": Row("50 % crowd", crowd=0.5),
+        "one-head": Row("one softmax over everybody", {"heads": "one"}),
+        "any-camera": Row("crops of a person by any cameras", {"across_cameras": False}),
+        "no-sensors": Row("without turned, grey, blurred, small and compressed crops", sensors),
+        "no-damage": Row("without dark and hidden crops", {"dark": 0.0, "cover": 0.0}),
+        "no-erasing": Row("without erasing", {"erase": 0.0}),
+        "no-average": Row("without averaged weights", {"ema": 0.0}),
+        "sgd-150": Row("SGD, lr 0.15", {"lr": 0.15}),
+        "adamw-1": Row("AdamW, lr 0.001", {**adamw, "lr": 0.001}),
+        "adamw-2": Row("AdamW, lr 0.002", {**adamw, "lr": 0.002}),
+        "adamw-4": Row("AdamW, lr 0.004", {**adamw, "lr": 0.004}),
+        # As many steps as take the same time.
+        "160x80": Row("160x80", {"steps": 240}, {"height": 160, "width": 80}),
     }
 
 
@@ -104,25 +113,26 @@ class Bench:
         told: recipe, network, real people and `val`.
         data: where their paths start.
         work: a folder a row, and the decoded crops.
-        taught: file of the teacher's rows, from `data`.
+        start: the trained weights to begin with.
     """
 
     told: RunConfig
     data: Path
     work: Path
-    taught: str = "rows-0286.npz"
+    start: str = START
 
     def config(self, name: str, row: Row) -> RunConfig:
         """The configuration of a row."""
-        crowd = (replace(CROWD, share=row.crowd),) if row.crowd else ()
-        rows = (self.taught,) if row.teacher else ()
+        sources = (
+            replace(source, share=row.crowd) if source.path == CROWD else source for source in self.told.train
+        )
         return replace(
             self.told,
             name=name,
             recipe=replace(self.told.recipe, seed=row.seed, **row.recipe),
             network=replace(self.told.network, **row.network),
-            teacher=Teacher(rows=rows, cosine=row.teacher, similarity=row.teacher),
-            train=(*self.told.train, *crowd),
+            teacher=replace(self.told.teacher, **row.teacher),
+            train=tuple(source for source in sources if row.crowd or source.path != CROWD),
         )
 
     def run(self, name: str, row: Row) -> dict[str, Any]:
@@ -151,21 +161,24 @@ class Bench:
         config = self.config(name, row)
         size = (config.network.height, config.network.width)
         known, val, strangers = (
-            list_crops(sources, self.data, CONFIG.parent)
-            for sources in (config.train, config.val, [STRANGERS])
+            list_crops(sources, self.data, CONFIG.parent) for sources in (config.train, config.val, STRANGERS)
         )
         refuse_known_people(known, [*val, *strangers])
 
         def load(what: str, listed: list[Labelled]) -> Crops:
             return read_crops(what, listed, size, strict=False, cache=self.work / "cache")
 
-        crops, files = load("training", known), [self.data / file for file in config.teacher.rows]
+        crops, start = load("training", known), Start.load(self.start) if row.started else None
+        cells = load_genotype(config.genotype)
+        if start is not None:
+            start.require(cells, config.network)
         trainer = Trainer(
             config=config,
-            genotype=load_genotype(config.genotype),
+            genotype=cells,
             train=crops,
             val=load("validation", val),
-            taught=rows_of(crops.records, files, self.data) if files else None,
+            taught=taught(config.teacher, crops, self.data),
+            start=start,
             folder=folder,
             device=torch.device("cpu"),
         )
