@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations, product
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -60,7 +60,11 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "no-latency-term": {"latency_weight": 0.0},
 }
 WIDTHS = (16, 32, 48)  # AVX-512 computes 16 channels at a time, so C = 24 takes as long as 32
-MEDIUM_WIDTH, MEDIUM_CELLS = 48, (2, 2, 2)
+Macro: TypeAlias = tuple[int, tuple[int, ...]]  # width C, and how many cells each block has
+MEDIUM: Macro = (48, (2, 2, 2))
+# Other macros that the cells of the winning search fit the longer recipe's budget in.
+DEPTHS: dict[str, Macro] = {"2-3": (48, (2, 3)), "1-2": (64, (1, 2)), "1-1": (64, (1, 1))}
+WINNER = 2  # the search whose cells are autoreid_s
 # What a searched network may take in the macro of the search, C = 24: what published cells take there, and 8 %.
 SEARCH_SLACK = 1.08
 _FIGURES = ("rank1", "parameters", "macs", "ms1", "ms8", "search_minutes", "training_minutes")
@@ -81,7 +85,7 @@ class Row:
         derive: how a search's cells are chosen: `weight`, `race`, or `race-blind`, which begins with random cells
             instead of the alphas' and shows what those are worth.
         changes: what its search does otherwise.
-        medium: in a macro of three blocks instead of two, whatever that takes, to choose the cells of autoreid_m.
+        macro: what the cells are put into, whatever that takes; None: two blocks of two, as wide as the budget allows.
     """
 
     group: str
@@ -91,7 +95,7 @@ class Row:
     hand: tuple[str, str] | None = None
     derive: str = "weight"
     changes: dict[str, Any] = field(default_factory=dict)
-    medium: bool = False
+    macro: Macro | None = None
 
 
 def rows() -> dict[str, Row]:
@@ -107,8 +111,13 @@ def rows() -> dict[str, Row]:
     found |= {f"random-{i}": Row("random", "random", draw=i) for i in range(RANDOM_CELLS)}
     found |= {f"published-{t}": Row("published", "auto_reid_2019", t) for t in range(TRAINING_SEEDS)}
     for s in range(SEARCH_SEEDS):
-        found[f"medium-{s}"] = Row(f"three blocks: search {s}", "search", draw=s, medium=True)
-    found["medium-published"] = Row("three blocks: published", "auto_reid_2019", medium=True)
+        found[f"medium-{s}"] = Row(f"three blocks: search {s}", "search", draw=s, macro=MEDIUM)
+    found["medium-published"] = Row("three blocks: published", "auto_reid_2019", macro=MEDIUM)
+    for depths, macro in DEPTHS.items():
+        cells = depths.replace("-", " + ")
+        found[f"depth-{depths}"] = Row(
+            f"search {WINNER}, {cells} cells, C = {macro[0]}", "search", draw=WINNER, macro=macro
+        )
     for name, match, t in product(handmade.NAMES, HANDS, range(TRAINING_SEEDS)):
         again = f"-{t}" if t else ""
         found[f"{name}-{match}{again}"] = Row(f"{name}, equal {match}", seed=t, hand=(name, match))
@@ -155,8 +164,9 @@ class Bench:
         Raises:
             InputError: they are over the budget in every one.
         """
-        if row.medium:
-            return replace(self.proxy.network, channels=MEDIUM_WIDTH, cells=MEDIUM_CELLS)
+        if row.macro is not None:
+            channels, cells = row.macro
+            return replace(self.proxy.network, channels=channels, cells=cells)
         network = self.macro(genotype)
         if network is None:
             raise InputError(f"the cells take more than {self.budget} ms even at C = {min(WIDTHS)}")
