@@ -63,7 +63,7 @@ WIDTHS = (16, 32, 48)  # AVX-512 computes 16 channels at a time, so C = 24 takes
 Macro: TypeAlias = tuple[int, tuple[int, ...]]  # width C, and how many cells each block has
 MEDIUM: Macro = (48, (2, 2, 2))
 # Other macros that the cells of the winning search fit the longer recipe's budget in.
-DEPTHS: dict[str, Macro] = {"2-3": (48, (2, 3)), "1-2": (64, (1, 2)), "1-1": (64, (1, 1))}
+DEPTHS = ((48, (2, 3)), (64, (1, 2)), (64, (1, 1)))
 WINNER = 2  # the search whose cells are autoreid_s
 # What a searched network may take in the macro of the search, C = 24: what published cells take there, and 8 %.
 SEARCH_SLACK = 1.08
@@ -113,10 +113,12 @@ def rows() -> dict[str, Row]:
     for s in range(SEARCH_SEEDS):
         found[f"medium-{s}"] = Row(f"three blocks: search {s}", "search", draw=s, macro=MEDIUM)
     found["medium-published"] = Row("three blocks: published", "auto_reid_2019", macro=MEDIUM)
-    for depths, macro in DEPTHS.items():
-        cells = depths.replace("-", " + ")
-        found[f"depth-{depths}"] = Row(
-            f"search {WINNER}, {cells} cells, C = {macro[0]}", "search", draw=WINNER, macro=macro
+    for channels, (first, second) in DEPTHS:
+        found[f"depth-{first}-{second}"] = Row(
+            f"search {WINNER}, {first} + {second} cells, C = {channels}",
+            "search",
+            draw=WINNER,
+            macro=(channels, (first, second)),
         )
     for name, match, t in product(handmade.NAMES, HANDS, range(TRAINING_SEEDS)):
         again = f"-{t}" if t else ""

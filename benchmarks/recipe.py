@@ -36,7 +36,6 @@ from search.teacher import taught
 from search.trainer import Trainer
 
 CONFIG = Path("search/configs/recipe-proxy.toml")
-START = "autoreid-s-open"
 STRANGERS = tuple(
     Source(path=f"cuhk/labeled/{part}", names="cuhk03", people=f"cuhk03-{part}") for part in ("train", "val")
 )
@@ -119,20 +118,21 @@ class Bench:
     told: RunConfig
     data: Path
     work: Path
-    start: str = START
+    start: str = "autoreid-s-open"
 
     def config(self, name: str, row: Row) -> RunConfig:
         """The configuration of a row."""
-        sources = (
-            replace(source, share=row.crowd) if source.path == CROWD else source for source in self.told.train
-        )
         return replace(
             self.told,
             name=name,
             recipe=replace(self.told.recipe, seed=row.seed, **row.recipe),
             network=replace(self.told.network, **row.network),
             teacher=replace(self.told.teacher, **row.teacher),
-            train=tuple(source for source in sources if row.crowd or source.path != CROWD),
+            train=tuple(
+                replace(source, share=row.crowd) if source.path == CROWD else source
+                for source in self.told.train
+                if row.crowd or source.path != CROWD
+            ),
         )
 
     def run(self, name: str, row: Row) -> dict[str, Any]:
@@ -159,6 +159,9 @@ class Bench:
     def trainer(self, name: str, row: Row, folder: Path) -> tuple[Trainer, Crops]:
         """A row's trainer, and the people of the other set to score it by."""
         config = self.config(name, row)
+        cells, start = load_genotype(config.genotype), Start.load(self.start) if row.started else None
+        if start is not None:
+            start.require(cells, config.network)
         size = (config.network.height, config.network.width)
         known, val, strangers = (
             list_crops(sources, self.data, CONFIG.parent) for sources in (config.train, config.val, STRANGERS)
@@ -168,10 +171,7 @@ class Bench:
         def load(what: str, listed: list[Labelled]) -> Crops:
             return read_crops(what, listed, size, strict=False, cache=self.work / "cache")
 
-        crops, start = load("training", known), Start.load(self.start) if row.started else None
-        cells = load_genotype(config.genotype)
-        if start is not None:
-            start.require(cells, config.network)
+        crops = load("training", known)
         trainer = Trainer(
             config=config,
             genotype=cells,
