@@ -8,7 +8,7 @@ TORCH ?= torch==2.13.0
 # Your own crops: make demo GALLERY=folder QUERY=img.jpg
 SAMPLE = docs/sample/gallery
 GALLERY ?= $(SAMPLE)
-QUERY ?= docs/sample/query/00011_c6s1_000005_00.jpg
+QUERY ?= docs/sample/query/00007_c4s1_000005_00.jpg
 # One index for each gallery, so that two galleries never mix.
 INDEX = demo/index-$(firstword $(shell realpath "$(GALLERY)" | cksum))
 
