@@ -26,18 +26,16 @@ def test_every_shipped_configuration_loads_and_finds_its_lists(path: Path):
 
 
 @pytest.mark.parametrize(
-    ("name", "whole_name", "others"),
+    ("name", "others"),
     [
-        ("autoreid-s-heldout", "autoreid-s", set()),
-        ("autoreid-m-heldout", "autoreid-m", {("crowd", "")}),
-        ("autoreid-m-heldout-crowd", "autoreid-m", set()),
+        ("autoreid-s-heldout", set()),
+        ("autoreid-m-heldout", {("crowd", "")}),
+        ("autoreid-m-heldout-crowd", set()),
     ],
 )
-def test_who_is_held_out_is_in_no_training_and_taught_by_nobody(
-    name: str, whole_name: str, others: set[tuple[str, str]]
-):
+def test_who_is_held_out_is_in_no_training_and_taught_by_nobody(name: str, others: set[tuple[str, str]]):
     held_out = load_config(FOLDER / f"{name}.toml")
-    whole = load_config(FOLDER / f"{whole_name}.toml")
+    whole = load_config(FOLDER / f"{name.partition('-heldout')[0]}.toml")
     assert held_out.network == whole.network
     assert not held_out.teacher.rows
     assert [source.ids for source in held_out.train if source.path == "market"] == [
