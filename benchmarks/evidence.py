@@ -8,12 +8,13 @@
 
 `run` trains rows with the recipe of --proxy, on one thread, one after the other; a row that is there already is left
 alone, so several processes can share the work, and a killed one goes on. A folder of rows is of one recipe. Every
-network is as wide as the budget allows: cells have C = 16, 32 or 48, by the latency tables of those three macros, which
-are measured first if TABLES/ lacks them; networks by hand are scaled until they take as long. Rows of searched cells
-run their search first (search/configs/search-s.toml with what the row changes). Every row leaves ROW/row.json. `sizes`
-then measures all networks in one run of one process, their rounds interleaved. `table` prints Markdown and writes
-rows.json; behind docs/evidence.md are copies of two, benchmarks/evidence.json (search/configs/proxy.toml) and
-benchmarks/evidence-long.json (search/configs/proxy-long.toml).
+network is as wide as the budget allows: cells have C = 16, 32, 48 or, by --widest, 64 or 80, by the latency tables of
+those macros, which are measured first if TABLES/ lacks them; networks by hand are scaled until they take as long. Rows
+of searched cells run their search first (search/configs/search-s.toml with what the row changes). Every row leaves
+ROW/row.json. `sizes` then measures all networks in one run of one process, their rounds interleaved. `table` prints
+Markdown and writes rows.json; behind docs/evidence.md are copies of some, benchmarks/evidence.json
+(search/configs/proxy.toml), benchmarks/evidence-long.json and benchmarks/evidence-wide.json
+(search/configs/proxy-long.toml).
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from search.commands.run import make_searcher
 from search.complexity import Complexity, measure
 from search.config import RunConfig, load_config
 from search.data import list_crops, load_crops
+from search.evolution import Evolution
 from search.genotype import Genotype, load_genotype, random_genotype, save_genotype
 from search.latency import LatencyTable, load_table, predict, profile, save_table, widest
 from search.memory import keep_freed_memory
@@ -59,12 +61,15 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "softmax": {"relaxation": "softmax"},
     "no-latency-term": {"latency_weight": 0.0},
 }
-WIDTHS = (16, 32, 48)  # AVX-512 computes 16 channels at a time, so C = 24 takes as long as 32
+# AVX-512 computes 16 channels at a time, so C = 24 takes as long as 32; --widest says how far a bench goes.
+WIDTHS = (16, 32, 48, 64, 80)
 Macro: TypeAlias = tuple[int, tuple[int, ...]]  # width C, and how many cells each block has
 MEDIUM: Macro = (48, (2, 2, 2))
 # Other macros that the cells of the winning search fit the longer recipe's budget in.
 DEPTHS = ((48, (2, 3)), (64, (1, 2)), (64, (1, 1)))
 WINNER = 2  # the search whose cells are autoreid_s
+# So many searches make one whose cells are the best of theirs, after a training each on the people of the first.
+AMONG = 3
 # What a searched network may take in the macro of the search, C = 24: what published cells take there, and 8 %.
 SEARCH_SLACK = 1.08
 _FIGURES = ("rank1", "parameters", "macs", "ms1", "ms8", "search_minutes", "training_minutes")
@@ -82,8 +87,8 @@ class Row:
         seed: of the training.
         draw: seed of the search or of the random cells.
         hand: name of a network by hand, and what it is matched by.
-        derive: how a search's cells are chosen: `weight`, `race`, or `race-blind`, which begins with random cells
-            instead of the alphas' and shows what those are worth.
+        derive: how a search's cells are chosen: `weight`, `race`, `race-blind`, which begins with random cells
+            instead of the alphas' and shows what those are worth, or `among`: the best of several searches' cells.
         changes: what its search does otherwise.
         macro: what the cells are put into, whatever that takes; None: two blocks of two, as wide as the budget allows.
     """
@@ -104,6 +109,8 @@ def rows() -> dict[str, Row]:
     for derive in ("weight", "race"):
         for s, t in product(range(SEARCH_SEEDS), range(TRAINING_SEEDS)):
             found[f"{derive}-{s}-{t}"] = Row(f"searched, by {derive}", "search", t, s, derive=derive)
+    for s, t in product(range(SEARCH_SEEDS), range(TRAINING_SEEDS)):
+        found[f"among-{s}-{t}"] = Row(f"searched, the best of {AMONG}", "search", t, s, derive="among")
     found["race-blind-0"] = Row("race without alphas", "search", derive="race-blind")
     found["race-without-part-aware-0"] = Row(
         "race without part_aware", "search", derive="race", changes=ABLATIONS["without-part-aware"]
@@ -135,7 +142,8 @@ class Bench:
     Attributes:
         data: folder with market/.
         work: a folder a row.
-        tables: measured latencies, a macro each, by its C.
+        tables: measured latencies, a macro each, by its C; those of `widths` and of the search's own macro.
+        widths: what cells may be widened to.
         budget: ms that a network may take, as the tables predict it.
         proxy: the recipe of every row; its width is that of the search.
     """
@@ -143,6 +151,7 @@ class Bench:
     data: Path
     work: Path
     tables: dict[int, LatencyTable]
+    widths: Sequence[int]
     budget: float
     proxy: RunConfig
 
@@ -158,7 +167,7 @@ class Bench:
 
     def macro(self, genotype: Genotype) -> NetworkConfig | None:
         """The widest in which cells are within the budget."""
-        return widest([self.tables[c] for c in WIDTHS], genotype, self.budget)
+        return widest([self.tables[c] for c in self.widths], genotype, self.budget)
 
     def network(self, row: Row, genotype: Genotype) -> NetworkConfig:
         """The macro in which a row's cells are trained.
@@ -171,7 +180,7 @@ class Bench:
             return replace(self.proxy.network, channels=channels, cells=cells)
         network = self.macro(genotype)
         if network is None:
-            raise InputError(f"the cells take more than {self.budget} ms even at C = {min(WIDTHS)}")
+            raise InputError(f"the cells take more than {self.budget} ms even at C = {min(self.widths)}")
         return network
 
     def search(self, row: Row) -> SearchConfig:
@@ -184,24 +193,59 @@ class Bench:
         seeded = replace(told.recipe, seed=row.draw)
         return replace(told, name=f"{what}-{row.draw}", recipe=seeded, search=how)
 
-    def searched(self, row: Row) -> tuple[Genotype, float]:
-        """Run a search, or what is left of it, and derive its cells; returns them and the minutes it took."""
+    def searcher(self, row: Row) -> Searcher:
+        """The search behind a row, run or what is left of it."""
         told = self.search(row)
         folder = self.work / told.name
         folder.mkdir(parents=True, exist_ok=True)
-        done = folder / f"{row.derive}.json"
-        clock = Clock(folder / "minutes.json")
+        searcher = make_searcher(told, CONFIGS, self.data, self.search_table, folder, torch.device("cpu"))
+        if searcher.checkpoint_path.exists():
+            searcher.restore(checkpoint.load(searcher.checkpoint_path, checkpoint.SEARCH))
+        with Clock(folder / "minutes.json").running("search"):
+            if not searcher.run():
+                raise SystemExit("stopped; run the same command again to go on")
+        write_report(searcher.state(), folder)
+        return searcher
+
+    def searched(self, row: Row) -> tuple[Genotype, float]:
+        """The cells of a search and the minutes it took."""
+        if row.derive == "among":
+            return self.best_of(row)
+        folder = self.work / self.search(row).name
+        done, clock = folder / f"{row.derive}.json", Clock(folder / "minutes.json")
         if not done.exists():
-            searcher = make_searcher(told, CONFIGS, self.data, self.search_table, folder, torch.device("cpu"))
-            if searcher.checkpoint_path.exists():
-                searcher.restore(checkpoint.load(searcher.checkpoint_path, checkpoint.SEARCH))
-            with clock.running("search"):
-                if not searcher.run():
-                    raise SystemExit("stopped; run the same command again to go on")
-            write_report(searcher.state(), folder)
+            searcher = self.searcher(row)
             with clock.running(row.derive):
                 save_genotype(derive_cells(searcher, row.derive, self), done)
         return load_genotype(done), clock.minutes("search") + clock.minutes(row.derive)
+
+    def best_of(self, row: Row) -> tuple[Genotype, float]:
+        """The best cells of several searches, and the minutes of those and of the race among them."""
+        several = [replace(row, derive="weight", draw=AMONG * row.draw + i) for i in range(AMONG)]
+        found = [self.searched(one) for one in several]
+        folder = self.work / f"{row.derive}-of-{row.draw}"
+        folder.mkdir(parents=True, exist_ok=True)
+        done, clock = folder / "among.json", Clock(folder / "minutes.json")
+        if not done.exists():
+            heats = Evolution(population=AMONG, children=0)
+            how = Race(heats=heats, epochs=self.proxy.recipe.epochs, finalists=0)
+            with clock.running("race"):
+                runners = race(
+                    self.within_budget(self.searcher(several[0])),
+                    how,
+                    Ledger(folder / "scores.json"),
+                    [self.tables[c] for c in self.widths],
+                    first=[genotype for genotype, _ in found],
+                    recipe=self.proxy.recipe,
+                )
+                save_genotype(replace(runners[0].genotype, name=f"best-{row.draw}"), done)
+        return load_genotype(done), sum(minutes for _, minutes in found) + clock.minutes("race")
+
+    def within_budget(self, searcher: Searcher) -> Searcher:
+        """A search that is done, asked for networks within the budget of the bench."""
+        how = replace(searcher.config.search, latency_budget=self.budget)
+        searcher.config = replace(searcher.config, search=how)
+        return searcher
 
     def cells(self, row: Row) -> tuple[Genotype, float]:
         """A row's cells and the minutes that finding them took."""
@@ -287,16 +331,14 @@ def derive_cells(searcher: Searcher, how: str, bench: Bench) -> Genotype:
         return searcher.derived()
     settings = Race()
     seeded = replace(settings, heats=replace(settings.heats, seed=searcher.config.recipe.seed))
-    searcher.config = replace(
-        searcher.config, search=replace(searcher.config.search, latency_budget=bench.budget)
-    )
+    bench.within_budget(searcher)
     if how == "race-blind":
         searcher.alphas.load_state_dict(initial_alphas().state_dict())
     return race(
         searcher,
         seeded,
         Ledger(searcher.folder / f"{how}-scores.json"),
-        [bench.tables[c] for c in WIDTHS],
+        [bench.tables[c] for c in bench.widths],
         tick=lambda: print(f"{searcher.name}: one more training done", flush=True),
     )[0].genotype
 
@@ -409,11 +451,11 @@ def kendall_tau(a: Sequence[float], b: Sequence[float]) -> float:
     return sum(float(np.sign((a[i] - a[j]) * (b[i] - b[j]))) for i, j in pairs) / len(pairs)
 
 
-def latency_tables(network: NetworkConfig, folder: Path) -> dict[int, LatencyTable]:
-    """The tables of all widths in a folder; those that are missing are measured."""
+def latency_tables(network: NetworkConfig, widths: Sequence[int], folder: Path) -> dict[int, LatencyTable]:
+    """The tables of all widths, and of the search's own, in a folder; those that are missing are measured."""
     found = {}
     folder.mkdir(parents=True, exist_ok=True)
-    for channels in sorted({*WIDTHS, network.channels}):
+    for channels in sorted({*widths, network.channels}):
         path, wide = folder / f"latency-{channels}.json", replace(network, channels=channels)
         if not path.exists():
             save_table(profile(wide), path)
@@ -432,6 +474,7 @@ def main() -> None:
     parser.add_argument("--tables", type=Path, default=Path("runs/latency"), help="folder of latency-C.json")
     parser.add_argument("--proxy", type=Path, default=CONFIGS / "proxy.toml", help="recipe of every row")
     parser.add_argument("--budget", type=float, default=0.65, help="ms that a network may take (0.65)")
+    parser.add_argument("--widest", type=int, default=48, help="largest C that cells may have (48)")
     args = parser.parse_intermixed_args()
     every = rows()
     if args.what == "list":
@@ -445,7 +488,9 @@ def main() -> None:
     keep_freed_memory()
     torch.set_num_threads(1)
     proxy = load_config(args.proxy)
-    bench = Bench(args.data, args.work, latency_tables(proxy.network, args.tables), args.budget, proxy)
+    widths = [c for c in WIDTHS if c <= args.widest]
+    tables = latency_tables(proxy.network, widths, args.tables)
+    bench = Bench(args.data, args.work, tables, widths, args.budget, proxy)
     if args.what == "sizes":
         time_rows(bench)
         return

@@ -1,8 +1,9 @@
 """Short trainings as a score: dear, but honest where the shared weights of a supernet are not.
 
 A race is evolution whose score is the mAP after a training of a few epochs from nothing, in the widest macro in
-which the cells are within the budget. The best of it then run longer against each other, and the winner of that
-final is what is derived. Every score is kept in a file as soon as it is known, so a race that was killed goes on.
+which the cells are within the budget. It begins with the cells that alphas stand for, those of one search or of
+several. The best of it then run longer against each other, and the winner of that final is what is derived. Every
+score is kept in a file as soon as it is known, so a race that was killed goes on.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from search.files import replacing
 from search.genotype import Genotype
 from search.latency import LatencyTable, widest
 from search.network import NetworkConfig
+from search.recipe import Recipe
 from search.searcher import Searcher
 from search.trainer import Trainer
 
@@ -105,6 +107,8 @@ def race(
     how: Race,
     ledger: Ledger,
     tables: Sequence[LatencyTable] = (),
+    first: Sequence[Genotype] | None = None,
+    recipe: Recipe | None = None,
     tick: Callable[[], object] = lambda: None,
 ) -> list[Runner]:
     """Let cells drawn by a search's alphas run against each other.
@@ -114,6 +118,8 @@ def race(
         how: many and far.
         ledger: scores that are known, and where new ones go.
         tables: one for each macro that the cells may run in; none: that of the search.
+        first: cells that run from the beginning, as those of several searches; None: what the alphas stand for.
+        recipe: of every training but for its length; None: that of the search.
         tick: called once a training.
 
     Returns:
@@ -133,23 +139,28 @@ def race(
         def trained(genotype: Genotype) -> float:
             network = macro(genotype)
             assert network is not None
+            seed = searcher.config.recipe.seed
             told = replace(searcher.config, network=network)
+            key: dict[str, Any] = {"epochs": epochs, "channels": network.channels, "seed": seed}
+            if recipe is not None:
+                told = replace(told, recipe=replace(recipe, seed=seed))
+                key["recipe"] = asdict(recipe)
             return ledger.score(
                 genotype,
-                {"epochs": epochs, "channels": network.channels, "seed": told.recipe.seed},
+                key,
                 lambda: short_training(told, genotype, searcher.train, searcher.val, epochs, searcher.device),
             )
 
         return trained
 
-    first = searcher.derived()
+    begin = [searcher.derived()] if first is None else first
     heats = evolve(
         searcher.op_weights(),
         score(how.epochs),
         how.heats,
         searcher.name,
         accept=lambda genotype: macro(genotype) is not None,
-        first=(first,) if macro(first) is not None else (),
+        first=tuple(genotype for genotype in begin if macro(genotype) is not None),
         tick=tick,
     )
     final = []

@@ -28,7 +28,7 @@ def told(tmp_path: Path) -> RunConfig:
 
 
 def test_a_row_is_trained_with_the_recipe_that_was_told_and_its_own_seed(told: RunConfig, tmp_path: Path):
-    bench = Bench(tmp_path, tmp_path / "work", {}, 1.0, told)
+    bench = Bench(tmp_path, tmp_path / "work", {}, [], 1.0, told)
     found = bench.run("published", PUBLISHED)
     state = checkpoint.load(tmp_path / "work" / "published" / "last.pt")
     recipe = RunConfig.from_dict(state["config"]).recipe
@@ -46,7 +46,7 @@ def test_a_finished_row_is_left_alone(told: RunConfig, tmp_path: Path, monkeypat
         raise AssertionError("it was trained again")
 
     monkeypatch.setattr(evidence, "train", again)
-    assert Bench(tmp_path, tmp_path, {}, 1.0, told).run("published", PUBLISHED) == done
+    assert Bench(tmp_path, tmp_path, {}, [], 1.0, told).run("published", PUBLISHED) == done
 
 
 def test_networks_by_hand_are_trained_as_often_as_searched_cells():
@@ -60,6 +60,6 @@ def test_a_search_may_take_what_the_published_cells_do_on_the_same_processor_and
 ):
     table = made_table(told.network)
     published = predict(table, load_genotype("auto_reid_2019"))
-    bench = Bench(tmp_path, tmp_path, {told.network.channels: table}, 1.0, told)
+    bench = Bench(tmp_path, tmp_path, {told.network.channels: table}, [told.network.channels], 1.0, told)
     budget = bench.search(rows()["ablation-softmax"]).search.latency_budget
     assert published < budget < 1.1 * published
