@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from benchmarks import evidence
@@ -10,8 +12,9 @@ from benchmarks.evidence import Bench, Row, rows
 from benchmarks.ledger import write
 from search import checkpoint
 from search.config import RunConfig
-from search.genotype import load_genotype
+from search.genotype import load_genotype, random_genotype, save_genotype
 from search.latency import predict
+from search.race import Runner
 from tests.people import draw_people
 from tests.search.conftest import SMALL
 from tests.search.test_latency import made_table
@@ -63,3 +66,30 @@ def test_a_search_may_take_what_the_published_cells_do_on_the_same_processor_and
     bench = Bench(tmp_path, tmp_path, {told.network.channels: table}, [told.network.channels], 1.0, told)
     budget = bench.search(rows()["ablation-softmax"]).search.latency_budget
     assert published < budget < 1.1 * published
+
+
+def test_the_best_of_three_searches_is_what_wins_a_training_by_the_recipe_of_the_rows(
+    told: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    channels, work = told.network.channels, tmp_path / "work"
+    bench = Bench(tmp_path, work, {channels: made_table(told.network)}, [channels], 1e3, told)
+    rng = np.random.default_rng(0)
+    cells = [random_genotype(rng, f"search-{draw}") for draw in (3, 4, 5)]  # of the second of such searches
+    for genotype in cells:
+        (work / genotype.name).mkdir(parents=True)
+        save_genotype(genotype, work / genotype.name / "weight.json")
+        write({"search": 2.0}, work / genotype.name / "minutes.json")
+    monkeypatch.setattr(Bench, "searcher", lambda *_: SimpleNamespace(name="search-3", derived=None))
+    monkeypatch.setattr(Bench, "within_budget", lambda _, searcher: searcher)
+    raced = []
+
+    def ran(searcher, how, ledger, tables, first, recipe):
+        raced.append((how.scores, how.epochs, list(first), recipe))
+        return [Runner(first[1], told.network, 0.5, False)]
+
+    monkeypatch.setattr(evidence, "race", ran)
+    for _ in range(2):
+        found, minutes = bench.cells(rows()["among-1-0"])
+        assert (found.name, found.normal, found.reduce) == ("best-1", cells[1].normal, cells[1].reduce)
+        assert 6.0 <= minutes < 6.1
+    assert raced == [(3, told.recipe.epochs, cells, told.recipe)]

@@ -13,6 +13,7 @@ from search.commands.common import data_option, latencies_options, read_table
 if TYPE_CHECKING:
     from search.genotype import Genotype
     from search.latency import LatencyTable
+    from search.recipe import Recipe
     from search.searcher import Searcher
 
 METHODS = ("weight", "perturb", "evolve", "race")
@@ -25,6 +26,8 @@ Examples:
   python -m search derive runs/search-s --data data/ --derive perturb -o found.json
   python -m search derive runs/search-s --data data/ --derive evolve --children 96 -o found.json
   python -m search derive runs/search-s --data data/ --derive race --children 8 -o found.json
+  python -m search derive runs/one --data data/ --derive race --beside runs/two --beside runs/three --children 0 \\
+    --race-epochs 10 --recipe search/configs/proxy-long.toml
   python -m search derive runs/search-s --data data/ --derive race --latency-budget 0.6 \\
     --latency-table latency-32.json --latency-table latency-48.json"""
 )
@@ -44,7 +47,24 @@ Examples:
 )
 @click.option("--children", type=click.IntRange(min=0), help="Cells that evolve.  [default: 48; race: 12]")
 @click.option(
-    "--race-epochs", type=click.IntRange(min=1), default=2, show_default=True, help="Of a short training."
+    "--race-epochs",
+    type=click.IntRange(min=1),
+    default=2,
+    show_default=True,
+    help="Of a short training; from 5 on, no final follows.",
+)
+@click.option(
+    "--beside",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Another search, whose cells run in the race, too; repeatable. With --children 0 no others run.",
+)
+@click.option(
+    "--recipe",
+    type=click.Path(path_type=Path),
+    metavar="CONFIG",
+    help="Configuration whose [recipe] a race trains by.  [default: that of the search]",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all draws.")
 @latencies_options
@@ -55,17 +75,24 @@ def derive(
     out: Path | None,
     children: int | None,
     race_epochs: int,
+    beside: tuple[Path, ...],
+    recipe: Path | None,
     seed: int,
     latency_tables: tuple[Path, ...],
     latency_budget: float | None,
 ) -> None:
     """Derive a pair of cells from the search in FOLDER and score it in the supernet."""
+    from search.config import load_config
     from search.drawing import draw_cells
-    from search.genotype import save_genotype
+    from search.genotype import load_genotype, save_genotype
     from search.latency import load_table, predict
 
     if method != "race" and len(latency_tables) > 1:
         raise click.UsageError(f"--derive {method} takes one --latency-table: that of the search's macro")
+    if method != "race" and (beside or recipe):
+        raise click.UsageError(
+            f"--derive {method} trains nothing; --beside and --recipe are of --derive race"
+        )
     one = latency_tables[0] if method != "race" and latency_tables else None
     searcher = _restore(folder, data, one, latency_budget)
     if latency_budget and searcher.table is None and not latency_tables:
@@ -75,7 +102,9 @@ def derive(
     out = out or folder / f"{method}.json"
     if method == "race":
         tables = [load_table(path) for path in latency_tables]
-        found = _raced(searcher, tables, children, race_epochs, seed)
+        told = load_config(recipe).recipe if recipe else None
+        others = [load_genotype(path / "genotype.json") for path in beside]
+        found = _raced(searcher, tables, others, told, children, race_epochs, seed)
     else:
         found = _found(searcher, method, children, seed)
     scored = searcher.scorer.genotype(found)
@@ -139,15 +168,28 @@ def _found(searcher: Searcher, method: str, children: int | None, seed: int) -> 
 
 
 def _raced(
-    searcher: Searcher, tables: list[LatencyTable], children: int | None, epochs: int, seed: int
+    searcher: Searcher,
+    tables: list[LatencyTable],
+    others: list[Genotype],
+    recipe: Recipe | None,
+    children: int | None,
+    epochs: int,
+    seed: int,
 ) -> Genotype:
     from search import monitor
     from search.race import Ledger, Race, race
 
-    how = Race(epochs=epochs)
-    wanted = how.heats.children if children is None else children
-    how = replace(how, heats=replace(how.heats, seed=seed, children=wanted))
+    how, first = Race(epochs=epochs), (searcher.derived(), *others)
+    heats = replace(how.heats, seed=seed, population=max(how.heats.population, len(first)))
+    if children is not None:
+        heats = replace(heats, children=children)
+    if others and not heats.children:
+        heats = replace(heats, population=len(first))
+    how = replace(how, heats=heats, finalists=how.finalists if epochs < how.final_epochs else 0)
+    ledger = Ledger(searcher.folder / "race-scores.json")
     with monitor.progress(how.scores, 0, "training", "race") as bar:
-        winner = race(searcher, how, Ledger(searcher.folder / "race-scores.json"), tables, bar.update)[0]
-    click.echo(f"mAP {100 * winner.fitness:.1f} % in the final, with channels = {winner.network.channels}\n")
+        winner = race(searcher, how, ledger, tables, first, recipe, bar.update)[0]
+    click.echo(
+        f"mAP {100 * winner.fitness:.1f} % in the last training, with channels = {winner.network.channels}\n"
+    )
     return winner.genotype

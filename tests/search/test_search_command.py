@@ -10,11 +10,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from search import checkpoint
-from search.genotype import Genotype, load_genotype
+from search.config import load_config
+from search.genotype import Genotype, load_genotype, random_genotype, save_genotype
 from search.latency import LatencyTable, Place, places, predict, save_table
 from search.search_config import SearchConfig
 from tests.search.test_distributed import free_port
@@ -100,6 +102,32 @@ def test_a_race_takes_the_widest_macro_and_goes_on_where_it_stopped(
     assert search(*words, *tables, "-o", tmp_path / "two.json") == 0  # every score is known
     assert (found / "race-scores.json").stat().st_mtime_ns == before
     assert (tmp_path / "one.json").read_text() == (tmp_path / "two.json").read_text()
+
+
+def test_several_searches_race_by_the_recipe_that_will_train_them(
+    search: Search,
+    drawn: Path,
+    found: Path,
+    config_file: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+):
+    other = tmp_path / "other"
+    other.mkdir()
+    cells = random_genotype(np.random.default_rng(0), "other")
+    save_genotype(cells, other / "genotype.json")
+    words = ("derive", found, "--data", drawn, "--derive", "race", "--children", 0, "--race-epochs", 5)
+    assert search(*words, "--beside", other, "--recipe", config_file, "-o", tmp_path / "best.json") == 0
+    scores = json.loads((found / "race-scores.json").read_text())["scores"]
+    ran = [Genotype.from_dict(score["genotype"]) for score in scores]
+    own = load_genotype(found / "genotype.json")
+    assert [(g.normal, g.reduce) for g in ran] == [(g.normal, g.reduce) for g in (own, cells)]
+    assert {score["recipe"]["lr"] for score in scores} == {load_config(config_file).recipe.lr}
+    best = max(scores, key=lambda score: score["mAP"])["genotype"]
+    assert load_genotype(tmp_path / "best.json") == Genotype.from_dict(best)
+    capsys.readouterr()
+    assert search("derive", found, "--data", drawn, "--beside", other) == 2
+    assert "--beside and --recipe are of --derive race" in capsys.readouterr().err
 
 
 def test_found_cells_are_retrained_instead_of_the_configurations(
