@@ -229,9 +229,10 @@ class Bench:
         if not done.exists():
             heats = Evolution(population=AMONG, children=0)
             how = Race(heats=heats, epochs=self.proxy.recipe.epochs, finalists=0)
+            searcher = self.within_budget(self.searcher(several[0]))
             with clock.running("race"):
                 runners = race(
-                    self.within_budget(self.searcher(several[0])),
+                    searcher,
                     how,
                     Ledger(folder / "scores.json"),
                     [self.tables[c] for c in self.widths],
