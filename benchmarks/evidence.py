@@ -106,8 +106,9 @@ class Row:
 def rows() -> dict[str, Row]:
     """Every row by name."""
     found: dict[str, Row] = {}
-    for derive in ("weight", "race"):
-        for s, t in product(range(SEARCH_SEEDS), range(TRAINING_SEEDS)):
+    # By weight there is a row of every search, also of those that are three of one.
+    for derive, searches in (("weight", AMONG * SEARCH_SEEDS), ("race", SEARCH_SEEDS)):
+        for s, t in product(range(searches), range(TRAINING_SEEDS)):
             found[f"{derive}-{s}-{t}"] = Row(f"searched, by {derive}", "search", t, s, derive=derive)
     for s, t in product(range(SEARCH_SEEDS), range(TRAINING_SEEDS)):
         found[f"among-{s}-{t}"] = Row(f"searched, the best of {AMONG}", "search", t, s, derive="among")
