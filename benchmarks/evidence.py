@@ -166,9 +166,14 @@ class Bench:
         """Milliseconds that a network may take in the search's own macro, on the processor of the tables."""
         return SEARCH_SLACK * predict(self.search_table, load_genotype("auto_reid_2019"))
 
+    @property
+    def wide_tables(self) -> list[LatencyTable]:
+        """The latencies of every macro that cells may be widened to."""
+        return [self.tables[c] for c in self.widths]
+
     def macro(self, genotype: Genotype) -> NetworkConfig | None:
         """The widest in which cells are within the budget."""
-        return widest([self.tables[c] for c in self.widths], genotype, self.budget)
+        return widest(self.wide_tables, genotype, self.budget)
 
     def network(self, row: Row, genotype: Genotype) -> NetworkConfig:
         """The macro in which a row's cells are trained.
@@ -205,7 +210,6 @@ class Bench:
         with Clock(folder / "minutes.json").running("search"):
             if not searcher.run():
                 raise SystemExit("stopped; run the same command again to go on")
-        write_report(searcher.state(), folder)
         return searcher
 
     def searched(self, row: Row) -> tuple[Genotype, float]:
@@ -216,6 +220,7 @@ class Bench:
         done, clock = folder / f"{row.derive}.json", Clock(folder / "minutes.json")
         if not done.exists():
             searcher = self.searcher(row)
+            write_report(searcher.state(), folder)
             with clock.running(row.derive):
                 save_genotype(derive_cells(searcher, row.derive, self), done)
         return load_genotype(done), clock.minutes("search") + clock.minutes(row.derive)
@@ -236,8 +241,8 @@ class Bench:
                     searcher,
                     how,
                     Ledger(folder / "scores.json"),
-                    [self.tables[c] for c in self.widths],
-                    first=[genotype for genotype, _ in found],
+                    [genotype for genotype, _ in found],
+                    self.wide_tables,
                     recipe=self.proxy.recipe,
                 )
                 save_genotype(replace(runners[0].genotype, name=f"best-{row.draw}"), done)
@@ -340,7 +345,8 @@ def derive_cells(searcher: Searcher, how: str, bench: Bench) -> Genotype:
         searcher,
         seeded,
         Ledger(searcher.folder / f"{how}-scores.json"),
-        [bench.tables[c] for c in bench.widths],
+        [searcher.derived()],
+        bench.wide_tables,
         tick=lambda: print(f"{searcher.name}: one more training done", flush=True),
     )[0].genotype
 

@@ -106,8 +106,8 @@ def race(
     searcher: Searcher,
     how: Race,
     ledger: Ledger,
+    first: Sequence[Genotype],
     tables: Sequence[LatencyTable] = (),
-    first: Sequence[Genotype] | None = None,
     recipe: Recipe | None = None,
     tick: Callable[[], object] = lambda: None,
 ) -> list[Runner]:
@@ -117,8 +117,8 @@ def race(
         searcher: done; its training people train, its third set of people scores.
         how: many and far.
         ledger: scores that are known, and where new ones go.
+        first: cells that run from the beginning: what the alphas stand for, of one search or of several.
         tables: one for each macro that the cells may run in; none: that of the search.
-        first: cells that run from the beginning, as those of several searches; None: what the alphas stand for.
         recipe: of every training but for its length; None: that of the search.
         tick: called once a training.
 
@@ -129,6 +129,7 @@ def race(
         InputError: all cells that were drawn are over the budget in every macro.
     """
     budget = searcher.config.search.latency_budget
+    trained_by = replace(recipe or searcher.config.recipe, seed=searcher.config.recipe.seed)
 
     def macro(genotype: Genotype) -> NetworkConfig | None:
         if tables and budget:
@@ -139,28 +140,22 @@ def race(
         def trained(genotype: Genotype) -> float:
             network = macro(genotype)
             assert network is not None
-            seed = searcher.config.recipe.seed
-            told = replace(searcher.config, network=network)
-            key: dict[str, Any] = {"epochs": epochs, "channels": network.channels, "seed": seed}
-            if recipe is not None:
-                told = replace(told, recipe=replace(recipe, seed=seed))
-                key["recipe"] = asdict(recipe)
+            told = replace(searcher.config, network=network, recipe=trained_by)
             return ledger.score(
                 genotype,
-                key,
+                {"epochs": epochs, "channels": network.channels, "recipe": asdict(trained_by)},
                 lambda: short_training(told, genotype, searcher.train, searcher.val, epochs, searcher.device),
             )
 
         return trained
 
-    begin = [searcher.derived()] if first is None else first
     heats = evolve(
         searcher.op_weights(),
         score(how.epochs),
         how.heats,
         searcher.name,
         accept=lambda genotype: macro(genotype) is not None,
-        first=tuple(genotype for genotype in begin if macro(genotype) is not None),
+        first=tuple(genotype for genotype in first if macro(genotype) is not None),
         tick=tick,
     )
     final = []

@@ -79,11 +79,11 @@ def test_the_best_of_three_searches_is_what_wins_a_training_by_the_recipe_of_the
         (work / genotype.name).mkdir(parents=True)
         save_genotype(genotype, work / genotype.name / "weight.json")
         write({"search": 2.0}, work / genotype.name / "minutes.json")
-    monkeypatch.setattr(Bench, "searcher", lambda *_: SimpleNamespace(name="search-3", derived=None))
+    monkeypatch.setattr(Bench, "searcher", lambda *_: SimpleNamespace(name="search-3"))
     monkeypatch.setattr(Bench, "within_budget", lambda _, searcher: searcher)
     raced = []
 
-    def ran(searcher, how, ledger, tables, first, recipe):
+    def ran(searcher, how, ledger, first, tables, recipe):
         raced.append((how.scores, how.epochs, list(first), recipe))
         return [Runner(first[1], told.network, 0.5, False)]
 

@@ -180,15 +180,13 @@ def _raced(
     from search.race import Ledger, Race, race
 
     how, first = Race(epochs=epochs), (searcher.derived(), *others)
-    heats = replace(how.heats, seed=seed, population=max(how.heats.population, len(first)))
-    if children is not None:
-        heats = replace(heats, children=children)
-    if others and not heats.children:
-        heats = replace(heats, population=len(first))
+    wanted = how.heats.children if children is None else children
+    population = len(first) if others and not wanted else max(how.heats.population, len(first))
+    heats = replace(how.heats, seed=seed, population=population, children=wanted)
     how = replace(how, heats=heats, finalists=how.finalists if epochs < how.final_epochs else 0)
     ledger = Ledger(searcher.folder / "race-scores.json")
     with monitor.progress(how.scores, 0, "training", "race") as bar:
-        winner = race(searcher, how, ledger, tables, first, recipe, bar.update)[0]
+        winner = race(searcher, how, ledger, first, tables, recipe, bar.update)[0]
     click.echo(
         f"mAP {100 * winner.fitness:.1f} % in the last training, with channels = {winner.network.channels}\n"
     )
