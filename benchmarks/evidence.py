@@ -70,6 +70,8 @@ DEPTHS = ((48, (2, 3)), (64, (1, 2)), (64, (1, 1)))
 WINNER = 2  # the search whose cells are autoreid_s
 # So many searches make one whose cells are the best of theirs, after a training each on the people of the first.
 AMONG = 3
+# Cells by weight whose normal cell has weights in half of its ops, made to fit the budget in a macro of this width.
+WEIGHTED, FITTED = 4, 64
 # What a searched network may take in the macro of the search, C = 24: what published cells take there, and 8 %.
 SEARCH_SLACK = 1.08
 _FIGURES = ("rank1", "parameters", "macs", "ms1", "ms8", "search_minutes", "training_minutes")
@@ -88,7 +90,8 @@ class Row:
         draw: seed of the search or of the random cells.
         hand: name of a network by hand, and what it is matched by.
         derive: how a search's cells are chosen: `weight`, `race`, `race-blind`, which begins with random cells
-            instead of the alphas' and shows what those are worth, or `among`: the best of several searches' cells.
+            instead of the alphas' and shows what those are worth, `weighted`: by weight, but with as many ops with
+            weights as without in the normal cell, or `among`: the best of several searches' cells.
         changes: what its search does otherwise.
         macro: what the cells are put into, whatever that takes; None: two blocks of two, as wide as the budget allows.
     """
@@ -106,10 +109,14 @@ class Row:
 def rows() -> dict[str, Row]:
     """Every row by name."""
     found: dict[str, Row] = {}
-    # By weight there is a row of every search, also of those that are three of one.
-    for derive, searches in (("weight", AMONG * SEARCH_SEEDS), ("race", SEARCH_SEEDS)):
+    # By weight there are rows of every search, also of those that are three of one.
+    for derive, group, searches in (
+        ("weight", "searched, by weight", AMONG * SEARCH_SEEDS),
+        ("weighted", f"searched, {WEIGHTED} ops with weights", AMONG * SEARCH_SEEDS),
+        ("race", "searched, by race", SEARCH_SEEDS),
+    ):
         for s, t in product(range(searches), range(TRAINING_SEEDS)):
-            found[f"{derive}-{s}-{t}"] = Row(f"searched, by {derive}", "search", t, s, derive=derive)
+            found[f"{derive}-{s}-{t}"] = Row(group, "search", t, s, derive=derive)
     for s, t in product(range(SEARCH_SEEDS), range(TRAINING_SEEDS)):
         found[f"among-{s}-{t}"] = Row(f"searched, the best of {AMONG}", "search", t, s, derive="among")
     found["race-blind-0"] = Row("race without alphas", "search", derive="race-blind")
@@ -335,6 +342,11 @@ def sizes(row: Row, genotype: Genotype | None, width: float, bench: Bench) -> di
 def derive_cells(searcher: Searcher, how: str, bench: Bench) -> Genotype:
     """Cells by softmax weight, or by a race that starts from the alphas or from nothing."""
     if how == "weight":
+        return searcher.derived()
+    if how == "weighted":
+        bench.within_budget(searcher)
+        searcher.config = replace(searcher.config, search=replace(searcher.config.search, weighted=WEIGHTED))
+        searcher.table = bench.tables[FITTED]
         return searcher.derived()
     settings = Race()
     seeded = replace(settings, heats=replace(settings.heats, seed=searcher.config.recipe.seed))

@@ -7,12 +7,24 @@ By weight (the paper's rule), by perturbation (arXiv 2108.04392) and by evolutio
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import combinations, product
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autoreid_deploy.errors import InputError
-from search.genotype import ALL_EDGES, CHOSEN_OPS, EDGES_PER_NODE, NODES, OPS, CellGenotype, Edge, Genotype
+from search.genotype import (
+    ALL_EDGES,
+    CHOSEN_OPS,
+    EDGES_PER_NODE,
+    FREE_OPS,
+    NODES,
+    OPS,
+    WEIGHTED_OPS,
+    CellGenotype,
+    Edge,
+    Genotype,
+)
 from search.latency import LatencyTable, predict
 from search.relaxation import KINDS
 
@@ -21,21 +33,39 @@ CANDIDATES = 3  # ops an edge that a perturbation tries, those of the largest we
 _TINY = 1e-9
 
 
-def by_weight(weights: Weights, name: str) -> Genotype:
-    """Per edge the op of the largest weight that is not `none`; per node the two edges where that is largest.
+def by_weight(weights: Weights, name: str, weighted: int = 0) -> Genotype:
+    """The two edges of each node, with an op each that is not `none`, whose softmax weights multiply to the most.
 
     Args:
         weights: by kind of cell, (E, O) behind the softmax; raw alphas of two edges cannot be compared.
         name: of the genotype.
+        weighted: fewest ops of the normal cell that have weights of their own, at most 8; where the largest
+            product has fewer, the largest of those that have so many.
     """
-    return Genotype(name, _cell(weights["normal"]), _cell(weights["reduce"]))
+    return Genotype(name, _cell(weights["normal"], weighted), _cell(weights["reduce"], 0))
 
 
-def _cell(weights: NDArray[np.float64]) -> CellGenotype:
-    chosen = weights[:, 1:].argmax(axis=1)
-    return keep_strongest(
-        [CHOSEN_OPS[i] for i in chosen], weights[np.arange(len(weights)), chosen + 1].tolist()
-    )
+def _cell(weights: NDArray[np.float64], weighted: int) -> CellGenotype:
+    nodes = [_node(np.log(weights + _TINY), node) for node in range(2, 2 + NODES)]
+    enough = (counts for counts in product(*nodes) if sum(counts) >= weighted)
+    best = max(enough, key=lambda counts: sum(nodes[i][n][0] for i, n in enumerate(counts)))
+    return CellGenotype(tuple(nodes[i][n][1] for i, n in enumerate(best)))
+
+
+def _node(logs: NDArray[np.float64], node: int) -> dict[int, tuple[float, tuple[Edge, ...]]]:
+    """The strongest edges of a node, and their log-weight, by how many of their ops have weights."""
+    rows = [row for row, (_, target) in enumerate(ALL_EDGES) if target == node]
+    found: dict[int, tuple[float, tuple[Edge, ...]]] = {}
+    for kept in combinations(rows, EDGES_PER_NODE):
+        of_row = [dict(zip(OPS, logs[row].tolist(), strict=True)) for row in kept]
+        for kinds in product((FREE_OPS, WEIGHTED_OPS), repeat=EDGES_PER_NODE):
+            ops = [max(kind, key=log.__getitem__) for kind, log in zip(kinds, of_row, strict=True)]
+            total = sum(log[op] for op, log in zip(ops, of_row, strict=True))
+            count = kinds.count(WEIGHTED_OPS)
+            if count not in found or total > found[count][0]:
+                edges = tuple(Edge(op, ALL_EDGES[row][0]) for row, op in zip(kept, ops, strict=True))
+                found[count] = total, edges
+    return found
 
 
 def keep_strongest(ops: list[str], strength: list[float]) -> CellGenotype:
@@ -53,17 +83,27 @@ def keep_strongest(ops: list[str], strength: list[float]) -> CellGenotype:
     return CellGenotype(tuple(nodes))
 
 
-def within_budget(genotype: Genotype, weights: Weights, table: LatencyTable, budget_ms: float) -> Genotype:
+def within_budget(
+    genotype: Genotype, weights: Weights, table: LatencyTable, budget_ms: float, weighted: int = 0
+) -> Genotype:
     """Change ops one by one, each time the one that gives up the least weight for each ms it saves.
+
+    Args:
+        genotype: cells to begin with.
+        weights: by kind of cell, (E, O) behind the softmax.
+        table: what the ops cost in the macro that the budget is for.
+        budget_ms: ms that the network may take.
+        weighted: fewest ops of the normal cell that keep weights; cells that begin with fewer lose none of them.
 
     Raises:
         InputError: the cheapest ops are still over the budget.
     """
+    fewest = min(weighted, genotype.normal.weighted)
     while (now := predict(table, genotype)) > budget_ms:
         best, least = None, np.inf
         for other, lost in _swaps(genotype, weights):
             saved = now - predict(table, other)
-            if saved > _TINY and lost / saved < least:
+            if saved > _TINY and lost / saved < least and other.normal.weighted >= fewest:
                 best, least = other, lost / saved
         if best is None:
             raise InputError(

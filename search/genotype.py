@@ -29,6 +29,7 @@ OPS = (
 )
 CHOSEN_OPS = OPS[1:]  # what a derived cell may hold: `none` is how a supernet leaves an edge out
 FREE_OPS = ("skip_connect", "max_pool_3x3", "avg_pool_3x3")  # they have no weights, at stride 1
+WEIGHTED_OPS = tuple(op for op in CHOSEN_OPS if op not in FREE_OPS)
 EDGES_PER_NODE = 2
 NODES = 4
 # (source, target) of every edge that a cell of the space may have, in the order of its rows of alphas.
@@ -54,6 +55,11 @@ class CellGenotype:
     def width(self) -> int:
         """How many node outputs are concatenated: a cell puts out `width` times its node channels."""
         return len(self.nodes)
+
+    @property
+    def weighted(self) -> int:
+        """How many ops have weights of their own, at stride 1."""
+        return sum(edge.op in WEIGHTED_OPS for node in self.nodes for edge in node)
 
     def __str__(self) -> str:
         """One line a node."""

@@ -52,7 +52,9 @@ def _cells(state: Mapping[str, Any], folder: Path) -> Genotype | None:
         return None
     import numpy as np
 
-    return by_weight({kind: np.array(state["curves"][-1][kind]) for kind in KINDS}, state["config"]["name"])
+    weights = {kind: np.array(state["curves"][-1][kind]) for kind in KINDS}
+    told = state["config"]
+    return by_weight(weights, told["name"], told["search"].get("weighted", 0))
 
 
 def page(state: Mapping[str, Any], cells: Genotype | None) -> str:

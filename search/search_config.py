@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from autoreid_deploy.errors import InputError
 from search.config import RunConfig, Source
-from search.genotype import CHOSEN_OPS
+from search.genotype import CHOSEN_OPS, EDGES_PER_NODE, NODES, WEIGHTED_OPS
 from search.recipe import Limits, check_limits
 from search.relaxation import NONES, RELAXATIONS
 
@@ -23,6 +23,7 @@ _LIMITS: Limits = {
     "auxiliary": (0, math.inf),
     "temperature": (1e-3, math.inf),
     "centre_momentum": (0, 0.999),
+    "weighted": (0, EDGES_PER_NODE * NODES),
     "latency_budget": (0, math.inf),
     "latency_weight": (0, math.inf),
 }
@@ -48,6 +49,7 @@ class SearchRecipe:
         temperature: of the memory of centres.
         centre_momentum: how much of a centre an update keeps.
         without: ops that take no part.
+        weighted: fewest ops of the derived normal cell that have weights, where ops without would be too many.
         latency_budget: ms that the derived network may take; 0 for no limit. Needs a table of
             `python -m search profile`.
         latency_weight: of the latency term, for each time that the budget is exceeded.
@@ -67,6 +69,7 @@ class SearchRecipe:
     temperature: float = 0.1
     centre_momentum: float = 0.5
     without: tuple[str, ...] = ()
+    weighted: int = 0
     latency_budget: float = 0.0
     latency_weight: float = 1.0
 
@@ -81,6 +84,10 @@ class SearchRecipe:
             )
         if len(set(self.without)) > len(CHOSEN_OPS) - 2:
             raise InputError("search: without leaves fewer than two ops to choose from")
+        if self.weighted and set(self.without) >= set(WEIGHTED_OPS):
+            raise InputError(
+                f"search: weighted = {self.weighted} asks for ops with weights, and without leaves none of them"
+            )
 
 
 @dataclass(frozen=True)

@@ -231,7 +231,7 @@ class Searcher(Run):
 
     def derived(self) -> Genotype:
         """The cells that the alphas stand for now, made to fit the budget."""
-        return self.fit(by_weight(self.weights(), self.config.name))
+        return self.fit(by_weight(self.weights(), self.config.name, self.config.search.weighted))
 
     def fits(self, genotype: Genotype) -> bool:
         """Whether cells are within the budget, as far as there is one."""
@@ -242,7 +242,8 @@ class Searcher(Run):
         """The same cells where they are within the budget, else cheaper ones nearby."""
         if self.fits(genotype) or self.table is None:
             return genotype
-        return within_budget(genotype, self.weights(), self.table, self.config.search.latency_budget)
+        how = self.config.search
+        return within_budget(genotype, self.weights(), self.table, how.latency_budget, how.weighted)
 
     def mixture_score(self) -> Callable[[Mapping[str, NDArray[np.float64]]], float]:
         """A function that scores all paths at once, mixed by weight: mAP on the third set of people."""

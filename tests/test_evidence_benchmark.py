@@ -6,15 +6,18 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from benchmarks import evidence
-from benchmarks.evidence import Bench, Row, rows
+from benchmarks.evidence import FITTED, WEIGHTED, Bench, Row, derive_cells, rows
 from benchmarks.ledger import write
 from search import checkpoint
+from search.commands.run import make_searcher
 from search.config import RunConfig
 from search.genotype import load_genotype, random_genotype, save_genotype
 from search.latency import predict
 from search.race import Runner
+from search.search_config import SearchConfig
 from tests.people import draw_people
 from tests.search.conftest import SMALL
 from tests.search.test_latency import made_table
@@ -66,6 +69,24 @@ def test_a_search_may_take_what_the_published_cells_do_on_the_same_processor_and
     bench = Bench(tmp_path, tmp_path, {told.network.channels: table}, [told.network.channels], 1.0, told)
     budget = bench.search(rows()["ablation-softmax"]).search.latency_budget
     assert published < budget < 1.1 * published
+
+
+def test_cells_with_weights_are_derived_for_the_budget_of_the_macro_that_is_trained(
+    told: RunConfig, tmp_path: Path
+):
+    searched = SearchConfig(
+        network=told.network, recipe=replace(SMALL.recipe, people=3), train=told.train, val=told.val
+    )
+    searcher = make_searcher(searched, tmp_path, tmp_path, None, tmp_path, torch.device("cpu"))
+    wide = made_table(replace(told.network, channels=FITTED))
+    free = Bench(tmp_path, tmp_path, {FITTED: wide}, [FITTED], 1e3, told)
+    dear = derive_cells(searcher, "weighted", free)
+    assert dear.normal.weighted >= WEIGHTED
+    tight = replace(free, budget=predict(wide, dear) - 1e-3)
+    cells = derive_cells(searcher, "weighted", tight)
+    assert cells != dear
+    assert cells.normal.weighted >= WEIGHTED
+    assert predict(wide, cells) <= tight.budget
 
 
 def test_the_best_of_three_searches_is_what_wins_a_training_by_the_recipe_of_the_rows(

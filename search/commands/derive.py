@@ -23,6 +23,7 @@ METHODS = ("weight", "perturb", "evolve", "race")
     epilog="""\b
 Examples:
   python -m search derive runs/search-s --data data/ -o found.json
+  python -m search derive runs/search-s --data data/ --weighted 4 -o found.json
   python -m search derive runs/search-s --data data/ --derive perturb -o found.json
   python -m search derive runs/search-s --data data/ --derive evolve --children 96 -o found.json
   python -m search derive runs/search-s --data data/ --derive race --children 8 -o found.json
@@ -66,6 +67,11 @@ Examples:
     metavar="CONFIG",
     help="Configuration whose [recipe] a race trains by.  [default: that of the search]",
 )
+@click.option(
+    "--weighted",
+    type=click.IntRange(min=0),
+    help="Fewest ops with weights that the normal cell has by weight.  [default: that of the search]",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all draws.")
 @latencies_options
 def derive(
@@ -77,6 +83,7 @@ def derive(
     race_epochs: int,
     beside: tuple[Path, ...],
     recipe: Path | None,
+    weighted: int | None,
     seed: int,
     latency_tables: tuple[Path, ...],
     latency_budget: float | None,
@@ -88,13 +95,15 @@ def derive(
     from search.latency import load_table, predict
 
     if method != "race" and len(latency_tables) > 1:
-        raise click.UsageError(f"--derive {method} takes one --latency-table: that of the search's macro")
+        raise click.UsageError(
+            f"--derive {method} takes one --latency-table: that of the macro to be trained"
+        )
     if method != "race" and (beside or recipe):
         raise click.UsageError(
             f"--derive {method} trains nothing; --beside and --recipe are of --derive race"
         )
     one = latency_tables[0] if method != "race" and latency_tables else None
-    searcher = _restore(folder, data, one, latency_budget)
+    searcher = _restore(folder, data, one, latency_budget, weighted)
     if latency_budget and searcher.table is None and not latency_tables:
         read_table(None, searcher.config, latency_budget)
     if latency_tables and not searcher.config.search.latency_budget:
@@ -113,15 +122,18 @@ def derive(
     click.echo(f"{found}\n")
     click.echo(f"in the supernet: rank-1 {100 * scored.rank(1):.1f} %, mAP {100 * scored.mAP:.1f} %")
     if searcher.table is not None:
-        click.echo(f"predicted latency: {predict(searcher.table, found):.3f} ms")
+        ms, channels = predict(searcher.table, found), searcher.table.network.channels
+        click.echo(f"predicted latency: {ms:.3f} ms with channels = {channels}")
     click.echo(f"wrote {out} and {out.with_suffix('.png')}")
 
 
-def _restore(folder: Path, data: Path, table_path: Path | None, budget: float | None) -> Searcher:
+def _restore(
+    folder: Path, data: Path, table_path: Path | None, budget: float | None, weighted: int | None
+) -> Searcher:
     from search import checkpoint
     from search.commands.common import choose_device
     from search.commands.run import make_searcher
-    from search.latency import LatencyTable
+    from search.latency import LatencyTable, load_table
     from search.search_config import SearchConfig
 
     state = checkpoint.load(folder / "last.pt", checkpoint.SEARCH)
@@ -129,11 +141,15 @@ def _restore(folder: Path, data: Path, table_path: Path | None, budget: float | 
     table = LatencyTable.from_dict(state["table"]) if state["table"] else None
     searcher = make_searcher(told, Path(), data, table, folder, choose_device("auto"))
     searcher.restore(state)
-    # Another budget than the search's is a question about its result, not another search.
+    # Another budget than the search's is a question about its result, not another search; so are more weights.
     if table_path is not None:
-        searcher.table = read_table(table_path, told, 0.0)
+        searcher.table = load_table(table_path)
+    how = told.search
     if budget is not None:
-        searcher.config = replace(told, search=replace(told.search, latency_budget=budget))
+        how = replace(how, latency_budget=budget)
+    if weighted is not None:
+        how = replace(how, weighted=weighted)
+    searcher.config = replace(told, search=how)
     return searcher
 
 

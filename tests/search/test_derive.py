@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from autoreid_deploy.errors import InputError
 from search.derive import Weights, by_weight, keep_strongest, perturb, perturb_steps, within_budget
 from search.evolution import Evolution, Scored, draw, evolve, mutate
-from search.genotype import ALL_EDGES, CHOSEN_OPS, OPS, Edge, Genotype, random_genotype
+from search.genotype import ALL_EDGES, CHOSEN_OPS, FREE_OPS, OPS, Edge, Genotype, random_genotype
 from search.latency import LatencyTable, places, predict
 from search.network import NetworkConfig
 from search.relaxation import KINDS
@@ -95,6 +95,59 @@ def test_of_each_node_the_two_strongest_edges_stay_in_the_order_of_their_sources
     assert sources == [[0, 1], [1, 2], [2, 3], [3, 4]]
     weakest = [-value for value in strength]
     assert {tuple(e.source for e in node) for node in keep_strongest(ops, weakest).nodes} == {(0, 1)}
+
+
+def log_weight(genotype: Genotype, weights: Weights) -> float:
+    return sum(
+        float(np.log(weights["normal"][ALL_EDGES.index((edge.source, node + 2)), number(edge.op)]))
+        for node, _, edge in genotype.edges("normal")
+    )
+
+
+@settings(deadline=None, max_examples=50)
+@given(seed=st.integers(0, 2**31), scale=st.floats(0.1, 5))
+def test_by_weight_is_the_best_op_of_an_edge_and_the_best_two_edges_of_a_node(seed: int, scale: float):
+    weights = some_weights(seed, scale)
+    chosen = weights["normal"][:, 1:].argmax(axis=1)
+    strength = weights["normal"][np.arange(EDGES), chosen + 1].tolist()
+    assert by_weight(weights, "found").normal == keep_strongest([CHOSEN_OPS[i] for i in chosen], strength)
+
+
+@settings(deadline=None, max_examples=50)
+@given(seed=st.integers(0, 2**31), weighted=st.integers(1, 8))
+def test_of_normal_cells_with_enough_ops_with_weights_none_has_more_weight(seed: int, weighted: int):
+    weights = some_weights(seed, 2.0)
+    for rows in weights.values():  # ops without weights would win everywhere
+        rows[:, [number(op) for op in FREE_OPS]] += 5
+        rows /= rows.sum(axis=1, keepdims=True)
+    plain, found = by_weight(weights, "plain"), by_weight(weights, "found", weighted)
+    assert plain.normal.weighted == 0
+    assert well_formed(found)
+    assert found.normal.weighted == weighted  # no more than are asked for
+    assert found.reduce == plain.reduce
+    rng, best = np.random.default_rng(seed), log_weight(found, weights)
+    enough = (random_genotype(rng) for _ in range(200))
+    assert all(log_weight(other, weights) <= best for other in enough if other.normal.weighted >= weighted)
+
+
+def test_a_cell_with_enough_ops_with_weights_stays_as_it_is():
+    weights = some_weights(1, 3.0)
+    plain = by_weight(weights, "found")
+    assert plain.normal.weighted > 1
+    assert by_weight(weights, "found", plain.normal.weighted) == plain
+
+
+def test_a_budget_takes_no_weights_that_the_normal_cell_must_keep():
+    table, weights = made_table(), some_weights(0, 3.0)
+    dear = Genotype("dear", *[keep_strongest(["sep_conv_3x3"] * EDGES, [0.0] * EDGES)] * 2)
+    budget = 1.0 + 16 * MS["avg_pool_3x3"]
+    assert within_budget(dear, weights, table, budget).normal.weighted < 3
+    kept = within_budget(dear, weights, table, budget, weighted=3)
+    assert kept.normal.weighted == 3
+    assert predict(table, kept) <= budget
+    few = keep_strongest(["part_aware"] + ["skip_connect"] * (EDGES - 1), [2.0] + [1.0] * (EDGES - 1))
+    poor = Genotype("poor", few, dear.reduce)
+    assert within_budget(poor, weights, table, 1.5, weighted=3).normal.weighted == 1
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -154,6 +154,29 @@ def test_a_budget_holds_in_search_and_derivation(
     assert predict(table, load_genotype(tmp_path / "tight.json")) == 1.0
 
 
+def test_cells_are_derived_with_weights_and_for_the_macro_that_will_be_trained(
+    search: Search,
+    drawn: Path,
+    found: Path,
+    table_file: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+):
+    table = LatencyTable.from_dict(json.loads(table_file.read_text()))
+    wider = replace(table, network=replace(table.network, channels=4 * table.network.channels), rows={})
+    wide = replace(wider, rows={place: float(place.op == "sep_conv_3x3") for place in places(wider.network)})
+    save_table(wide, tmp_path / "wide.json")
+    asked = ("--weighted", 8, "--latency-table", tmp_path / "wide.json", "--latency-budget", 1.5)
+    capsys.readouterr()
+    assert search("derive", found, "--data", drawn, *asked, "-o", tmp_path / "cells.json") == 0
+    cells = load_genotype(tmp_path / "cells.json")
+    assert load_genotype(found / "genotype.json").normal.weighted < cells.normal.weighted == 8
+    assert predict(wide, cells) <= 1.5
+    assert f"with channels = {wide.network.channels}\n" in capsys.readouterr().out
+    assert search("derive", found, "--data", drawn, "--weighted", 9) == 1
+    assert "weighted is from 0 to 8, got 9" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("extra", "line"),
     [

@@ -88,6 +88,11 @@ def test_a_search_without_a_third_set_of_people_is_refused(tmp_path: Path):
         ("without = 'part_aware'", "without: expected a list of names, got 'part_aware'"),
         ("without = [1]", "without: expected a list of names"),
         (f"without = {list(CHOSEN_OPS[1:])}", "without leaves fewer than two ops"),
+        ("weighted = 9", "search: weighted is from 0 to 8, got 9"),
+        (
+            "weighted = 1\nwithout = ['sep_conv_3x3', 'dil_conv_3x3', 'part_aware']",
+            "weighted = 1 asks for ops with weights, and without leaves none of them",
+        ),
         ("balance = 1.5", "search: balance is from 0 to 1, got 1.5"),
         ("alpha_share = 1.0", "alpha_share is from 0.05 to 0.95, got 1.0"),
         ("frozen = 1.0", "frozen is from 0 to 0.9, got 1.0"),
