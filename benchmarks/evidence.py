@@ -70,8 +70,9 @@ DEPTHS = ((48, (2, 3)), (64, (1, 2)), (64, (1, 1)))
 WINNER = 2  # the search whose cells are autoreid_s
 # So many searches make one whose cells are the best of theirs, after a training each on the people of the first.
 AMONG = 3
-# Cells by weight whose normal cell has weights in half of its ops, made to fit the budget in a macro of this width.
-WEIGHTED, FITTED = 4, 64
+# Cells by weight whose normal cell has weights in half of its ops, made to fit the budget in a macro of this width and
+# half of the parameters, in millions, of a ResNet-18-like network that takes 1.1 ms.
+WEIGHTED, FITTED, PARAMETERS = 4, 64, 0.45
 # What a searched network may take in the macro of the search, C = 24: what published cells take there, and 8 %.
 SEARCH_SLACK = 1.08
 _FIGURES = ("rank1", "parameters", "macs", "ms1", "ms8", "search_minutes", "training_minutes")
@@ -90,8 +91,8 @@ class Row:
         draw: seed of the search or of the random cells.
         hand: name of a network by hand, and what it is matched by.
         derive: how a search's cells are chosen: `weight`, `race`, `race-blind`, which begins with random cells
-            instead of the alphas' and shows what those are worth, `weighted`: by weight, but with as many ops with
-            weights as without in the normal cell, or `among`: the best of several searches' cells.
+            instead of the alphas' and shows what those are worth, `weighted`: by weight with WEIGHTED ops with weights
+            in the normal cell and no more than PARAMETERS, or `among`: the best of several searches' cells.
         changes: what its search does otherwise.
         macro: what the cells are put into, whatever that takes; None: two blocks of two, as wide as the budget allows.
     """
@@ -345,8 +346,8 @@ def derive_cells(searcher: Searcher, how: str, bench: Bench) -> Genotype:
         return searcher.derived()
     if how == "weighted":
         bench.within_budget(searcher)
-        searcher.config = replace(searcher.config, search=replace(searcher.config.search, weighted=WEIGHTED))
-        searcher.table = bench.tables[FITTED]
+        limits = replace(searcher.config.search, weighted=WEIGHTED, parameter_budget=PARAMETERS)
+        searcher.config, searcher.table = replace(searcher.config, search=limits), bench.tables[FITTED]
         return searcher.derived()
     settings = Race()
     seeded = replace(settings, heats=replace(settings.heats, seed=searcher.config.recipe.seed))

@@ -1,18 +1,21 @@
 """From a searched supernet to two cells.
 
 By weight (the paper's rule), by perturbation (arXiv 2108.04392) and by evolution over the trained supernet
-(arXiv 1904.00420). What comes out can be made to fit a budget of latency.
+(arXiv 1904.00420). What comes out can be made to fit budgets of latency and parameters.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from itertools import combinations, product
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autoreid_deploy.errors import InputError
+from search.complexity import parameter_count
 from search.genotype import (
     ALL_EDGES,
     CHOSEN_OPS,
@@ -26,6 +29,7 @@ from search.genotype import (
     Genotype,
 )
 from search.latency import LatencyTable, predict
+from search.network import NetworkConfig
 from search.relaxation import KINDS
 
 Weights = Mapping[str, NDArray[np.float64]]  # by kind of cell, (E, O) softmax weights
@@ -83,32 +87,69 @@ def keep_strongest(ops: list[str], strength: list[float]) -> CellGenotype:
     return CellGenotype(tuple(nodes))
 
 
-def within_budget(
-    genotype: Genotype, weights: Weights, table: LatencyTable, budget_ms: float, weighted: int = 0
+@dataclass(frozen=True)
+class Budget:
+    """The most that a network may take of something.
+
+    Attributes:
+        what: `latency`.
+        unit: `ms`.
+        most: of the unit.
+        cost: what cells take.
+    """
+
+    what: str
+    unit: str
+    most: float
+    cost: Callable[[Genotype], float]
+
+    def holds(self, genotype: Genotype) -> bool:
+        """Whether cells are within it."""
+        return self.cost(genotype) <= self.most
+
+    @classmethod
+    def latency(cls, table: LatencyTable, ms: float) -> Budget:
+        """Milliseconds that a call may take in the table's macro, as the table predicts them."""
+        return cls("latency", "ms", ms, partial(predict, table))
+
+    @classmethod
+    def parameters(cls, network: NetworkConfig, millions: float) -> Budget:
+        """Millions of parameters in a macro, without the classifier."""
+        count = parameter_count(network)
+        return cls("parameter", "M", millions, lambda genotype: count(genotype) / 1e6)
+
+
+def within_budgets(
+    genotype: Genotype, weights: Weights, budgets: Sequence[Budget], weighted: int = 0
 ) -> Genotype:
-    """Change ops one by one, each time the one that gives up the least weight for each ms it saves.
+    """Change ops one by one, each time the one that gives up the least weight for what it saves.
+
+    What it saves is in shares of the budgets that are exceeded, and no other one may come to be exceeded by it.
 
     Args:
         genotype: cells to begin with.
         weights: by kind of cell, (E, O) behind the softmax.
-        table: what the ops cost in the macro that the budget is for.
-        budget_ms: ms that the network may take.
+        budgets: what the cells may take.
         weighted: fewest ops of the normal cell that keep weights; cells that begin with fewer lose none of them.
 
     Raises:
-        InputError: the cheapest ops are still over the budget.
+        InputError: the cheapest ops are still over a budget.
     """
     fewest = min(weighted, genotype.normal.weighted)
-    while (now := predict(table, genotype)) > budget_ms:
+    while over := [budget for budget in budgets if not budget.holds(genotype)]:
+        kept = [budget for budget in budgets if budget not in over]
         best, least = None, np.inf
         for other, lost in _swaps(genotype, weights):
-            saved = now - predict(table, other)
-            if saved > _TINY and lost / saved < least and other.normal.weighted >= fewest:
+            if other.normal.weighted < fewest or not all(budget.holds(other) for budget in kept):
+                continue
+            saved = sum((b.cost(genotype) - b.cost(other)) / b.most for b in over)
+            if saved > _TINY and lost / saved < least:
                 best, least = other, lost / saved
         if best is None:
+            one = over[0]
             raise InputError(
-                f"a latency budget of {budget_ms} ms cannot be met: the cheapest cells take {now:.3f} ms; "
-                "raise it, or take a smaller network"
+                f"a {one.what} budget of {one.most} {one.unit} cannot be met: the cheapest cells take "
+                f"{one.cost(genotype):.3f} {one.unit}; raise it, or take a smaller network"
             )
         genotype = best
     return genotype

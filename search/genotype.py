@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from autoreid_deploy.errors import InputError
 
@@ -95,6 +96,14 @@ class Genotype:
         """(node, position, edge) of a cell; node 0 is the cell's node 2."""
         nodes = self.cell(kind).nodes
         return [(n, position, edge) for n, node in enumerate(nodes) for position, edge in enumerate(node)]
+
+    def total(self, costs: Mapping[str, NDArray[np.float64]]) -> float:
+        """The sum of what each op costs on its edge; by kind (E, O), edges as in `ALL_EDGES`, ops as in `OPS`."""
+        return sum(
+            costs[kind].item(ALL_EDGES.index((edge.source, node + 2)), OPS.index(edge.op))
+            for kind in costs
+            for node, _, edge in self.edges(kind)
+        )
 
     def with_edge(self, kind: str, node: int, position: int, edge: Edge) -> Genotype:
         """The same cells with one edge changed."""

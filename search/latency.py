@@ -82,7 +82,7 @@ class LatencyTable:
     def costs(self) -> dict[str, NDArray[np.float64]]:
         """See `edge_costs`; a search for cells within a budget asks many thousand times."""
         costs = {kind: np.zeros((len(ALL_EDGES), len(OPS))) for kind in ("normal", "reduce")}
-        for kind, at_input, at_node in _cells(self.network):
+        for kind, at_input, at_node in cell_shapes(self.network):
             for row, (source, _) in enumerate(ALL_EDGES):
                 shape = at_input if source < 2 else at_node
                 costs[kind][row] += [self.scale * self.rows[Place(op, *shape)] for op in OPS]
@@ -160,7 +160,7 @@ def load_table(path: str | Path, network: NetworkConfig | None = None) -> Latenc
     return table
 
 
-def _cells(network: NetworkConfig) -> Iterator[tuple[str, tuple[int, ...], tuple[int, ...]]]:
+def cell_shapes(network: NetworkConfig) -> Iterator[tuple[str, tuple[int, ...], tuple[int, ...]]]:
     """Kind of each cell, and (channels, stride, height, width) of ops that read its inputs, and its other nodes."""
     height, width = -(-network.height // network.stem_stride), -(-network.width // network.stem_stride)
     for block, count in enumerate(network.cells):
@@ -174,18 +174,13 @@ def _cells(network: NetworkConfig) -> Iterator[tuple[str, tuple[int, ...], tuple
 
 def places(network: NetworkConfig) -> list[Place]:
     """Every op at every shape at which a macro can use it, in order."""
-    shapes = dict.fromkeys(shape for _, *both in _cells(network) for shape in both)
+    shapes = dict.fromkeys(shape for _, *both in cell_shapes(network) for shape in both)
     return [Place(op, *shape) for shape in shapes for op in OPS]
 
 
 def predict(table: LatencyTable, genotype: Genotype) -> float:
     """How many ms a call of a genotype's network takes."""
-    total = table.frame_ms
-    for kind, cell in (("normal", genotype.normal), ("reduce", genotype.reduce)):
-        for target, node in enumerate(cell.nodes, start=2):
-            for edge in node:
-                total += table.costs[kind].item(ALL_EDGES.index((edge.source, target)), OPS.index(edge.op))
-    return total
+    return table.frame_ms + genotype.total(table.costs)
 
 
 def widest(tables: Sequence[LatencyTable], genotype: Genotype, budget_ms: float) -> NetworkConfig | None:

@@ -23,7 +23,7 @@ from search.data import Crops
 from search.evolution import Evolution, Scored, evolve
 from search.files import replacing
 from search.genotype import Genotype
-from search.latency import LatencyTable, widest
+from search.latency import LatencyTable
 from search.network import NetworkConfig
 from search.recipe import Recipe
 from search.searcher import Searcher
@@ -128,12 +128,12 @@ def race(
     Raises:
         InputError: all cells that were drawn are over the budget in every macro.
     """
-    budget = searcher.config.search.latency_budget
     trained_by = replace(recipe or searcher.config.recipe, seed=searcher.config.recipe.seed)
 
     def macro(genotype: Genotype) -> NetworkConfig | None:
-        if tables and budget:
-            return widest(tables, genotype, budget)
+        if tables and searcher.config.search.latency_budget:
+            fitting = [table.network for table in tables if searcher.fits(genotype, table)]
+            return max(fitting, key=lambda network: network.channels, default=None)
         return searcher.config.network if searcher.fits(genotype) else None
 
     def score(epochs: int) -> Callable[[Genotype], float]:

@@ -107,6 +107,10 @@ def _summary(state: Mapping[str, Any]) -> str:
         lines.append(
             f"latency: budget {how['latency_budget']:.3f} ms, the cells take {last:.3f} ms (predicted)"
         )
+    if how.get("parameter_budget"):
+        lines.append(f"parameters: budget {how['parameter_budget']:g} M")
+    if how.get("weighted"):
+        lines.append(f"ops with weights in the normal cell: {how['weighted']} or more")
     if scored:
         last_score = scored[-1]
         lines.append(

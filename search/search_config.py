@@ -26,6 +26,7 @@ _LIMITS: Limits = {
     "weighted": (0, EDGES_PER_NODE * NODES),
     "latency_budget": (0, math.inf),
     "latency_weight": (0, math.inf),
+    "parameter_budget": (0, math.inf),
 }
 
 
@@ -53,6 +54,8 @@ class SearchRecipe:
         latency_budget: ms that the derived network may take; 0 for no limit. Needs a table of
             `python -m search profile`.
         latency_weight: of the latency term, for each time that the budget is exceeded.
+        parameter_budget: millions of parameters that the derived network may have, without the classifier; 0 for no
+            limit.
     """
 
     relaxation: str = "gumbel"
@@ -72,6 +75,7 @@ class SearchRecipe:
     weighted: int = 0
     latency_budget: float = 0.0
     latency_weight: float = 1.0
+    parameter_budget: float = 0.0
 
     def __post_init__(self) -> None:
         check_limits(self, _LIMITS, "search")

@@ -18,7 +18,7 @@ from autoreid_deploy.errors import InputError
 from search import checkpoint, distributed, monitor
 from search.augment import draw, training_input
 from search.data import Crops
-from search.derive import by_weight, within_budget
+from search.derive import Budget, by_weight, within_budgets
 from search.engine import Means, Run, batch_slice
 from search.genotype import CHOSEN_OPS, FREE_OPS, Genotype, save_genotype
 from search.latency import LatencyTable, edge_costs, predict
@@ -233,17 +233,22 @@ class Searcher(Run):
         """The cells that the alphas stand for now, made to fit the budget."""
         return self.fit(by_weight(self.weights(), self.config.name, self.config.search.weighted))
 
-    def fits(self, genotype: Genotype) -> bool:
-        """Whether cells are within the budget, as far as there is one."""
-        budget = self.config.search.latency_budget
-        return self.table is None or not budget or predict(self.table, genotype) <= budget
+    def budgets(self, table: LatencyTable | None = None) -> list[Budget]:
+        """What the derived network may take, in the macro of a table: the search's own, if it has one."""
+        how, table = self.config.search, table or self.table
+        found = [Budget.latency(table, how.latency_budget)] if table and how.latency_budget else []
+        if how.parameter_budget:
+            network = table.network if table else self.config.network
+            found.append(Budget.parameters(network, how.parameter_budget))
+        return found
+
+    def fits(self, genotype: Genotype, table: LatencyTable | None = None) -> bool:
+        """Whether cells are within the budgets, as far as there are any."""
+        return all(budget.holds(genotype) for budget in self.budgets(table))
 
     def fit(self, genotype: Genotype) -> Genotype:
-        """The same cells where they are within the budget, else cheaper ones nearby."""
-        if self.fits(genotype) or self.table is None:
-            return genotype
-        how = self.config.search
-        return within_budget(genotype, self.weights(), self.table, how.latency_budget, how.weighted)
+        """The same cells where they are within the budgets, else cheaper ones nearby."""
+        return within_budgets(genotype, self.weights(), self.budgets(), self.config.search.weighted)
 
     def mixture_score(self) -> Callable[[Mapping[str, NDArray[np.float64]]], float]:
         """A function that scores all paths at once, mixed by weight: mAP on the third set of people."""

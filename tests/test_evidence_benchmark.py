@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from benchmarks import evidence
-from benchmarks.evidence import FITTED, WEIGHTED, Bench, Row, derive_cells, rows
+from benchmarks.evidence import FITTED, PARAMETERS, WEIGHTED, Bench, Row, derive_cells, rows
 from benchmarks.ledger import write
 from search import checkpoint
 from search.commands.run import make_searcher
+from search.complexity import measure
 from search.config import RunConfig
 from search.genotype import load_genotype, random_genotype, save_genotype
 from search.latency import predict
@@ -87,6 +88,7 @@ def test_cells_with_weights_are_derived_for_the_budget_of_the_macro_that_is_trai
     assert cells != dear
     assert cells.normal.weighted >= WEIGHTED
     assert predict(wide, cells) <= tight.budget
+    assert measure(cells, wide.network).parameters <= 1e6 * PARAMETERS
 
 
 def test_the_best_of_three_searches_is_what_wins_a_training_by_the_recipe_of_the_rows(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -72,6 +73,12 @@ Examples:
     type=click.IntRange(min=0),
     help="Fewest ops with weights that the normal cell has by weight.  [default: that of the search]",
 )
+@click.option(
+    "--parameter-budget",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="M",
+    help="Millions of parameters that the network may have, in the macro of the table if one is named.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all draws.")
 @latencies_options
 def derive(
@@ -84,6 +91,7 @@ def derive(
     beside: tuple[Path, ...],
     recipe: Path | None,
     weighted: int | None,
+    parameter_budget: float | None,
     seed: int,
     latency_tables: tuple[Path, ...],
     latency_budget: float | None,
@@ -103,7 +111,12 @@ def derive(
             f"--derive {method} trains nothing; --beside and --recipe are of --derive race"
         )
     one = latency_tables[0] if method != "race" and latency_tables else None
-    searcher = _restore(folder, data, one, latency_budget, weighted)
+    asked = {
+        "latency_budget": latency_budget,
+        "parameter_budget": parameter_budget,
+        "weighted": weighted,
+    }
+    searcher = _restore(folder, data, one, asked)
     if latency_budget and searcher.table is None and not latency_tables:
         read_table(None, searcher.config, latency_budget)
     if latency_tables and not searcher.config.search.latency_budget:
@@ -127,9 +140,7 @@ def derive(
     click.echo(f"wrote {out} and {out.with_suffix('.png')}")
 
 
-def _restore(
-    folder: Path, data: Path, table_path: Path | None, budget: float | None, weighted: int | None
-) -> Searcher:
+def _restore(folder: Path, data: Path, table_path: Path | None, asked: Mapping[str, Any]) -> Searcher:
     from search import checkpoint
     from search.commands.common import choose_device
     from search.commands.run import make_searcher
@@ -141,15 +152,11 @@ def _restore(
     table = LatencyTable.from_dict(state["table"]) if state["table"] else None
     searcher = make_searcher(told, Path(), data, table, folder, choose_device("auto"))
     searcher.restore(state)
-    # Another budget than the search's is a question about its result, not another search; so are more weights.
+    # Other budgets than the search's are questions about its result, not another search; so are more weights.
     if table_path is not None:
         searcher.table = load_table(table_path)
-    how = told.search
-    if budget is not None:
-        how = replace(how, latency_budget=budget)
-    if weighted is not None:
-        how = replace(how, weighted=weighted)
-    searcher.config = replace(told, search=how)
+    changed = {key: value for key, value in asked.items() if value is not None}
+    searcher.config = replace(told, search=replace(told.search, **changed))
     return searcher
 
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from autoreid_deploy.errors import InputError
-from search.derive import Weights, by_weight, keep_strongest, perturb, perturb_steps, within_budget
+from search.complexity import measure, parameter_count
+from search.derive import Budget, Weights, by_weight, keep_strongest, perturb, perturb_steps, within_budgets
 from search.evolution import Evolution, Scored, draw, evolve, mutate
 from search.genotype import ALL_EDGES, CHOSEN_OPS, FREE_OPS, OPS, Edge, Genotype, random_genotype
 from search.latency import LatencyTable, places, predict
@@ -141,13 +142,31 @@ def test_a_budget_takes_no_weights_that_the_normal_cell_must_keep():
     table, weights = made_table(), some_weights(0, 3.0)
     dear = Genotype("dear", *[keep_strongest(["sep_conv_3x3"] * EDGES, [0.0] * EDGES)] * 2)
     budget = 1.0 + 16 * MS["avg_pool_3x3"]
-    assert within_budget(dear, weights, table, budget).normal.weighted < 3
-    kept = within_budget(dear, weights, table, budget, weighted=3)
+    assert within_budgets(dear, weights, [Budget.latency(table, budget)]).normal.weighted < 3
+    kept = within_budgets(dear, weights, [Budget.latency(table, budget)], weighted=3)
     assert kept.normal.weighted == 3
     assert predict(table, kept) <= budget
     few = keep_strongest(["part_aware"] + ["skip_connect"] * (EDGES - 1), [2.0] + [1.0] * (EDGES - 1))
     poor = Genotype("poor", few, dear.reduce)
-    assert within_budget(poor, weights, table, 1.5, weighted=3).normal.weighted == 1
+    assert within_budgets(poor, weights, [Budget.latency(table, 1.5)], weighted=3).normal.weighted == 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_budget_of_parameters_holds_beside_one_of_latency_and_in_another_macro(seed: int):
+    table, weights = made_table(), some_weights(seed, 3.0)
+    wide = replace(MACRO, channels=48, cells=(2, 2))
+    dear = by_weight(weights, "dear", weighted=6)
+    most = parameter_count(wide)(dear) / 1e6 - 0.02
+    latency, parameters = Budget.latency(table, predict(table, dear)), Budget.parameters(wide, most)
+    assert latency.holds(dear) and not parameters.holds(dear)
+    found = within_budgets(dear, weights, [latency, parameters], weighted=3)
+    assert latency.holds(found)
+    assert measure(found, wide).parameters <= 1e6 * most
+    assert found.normal.weighted >= 3
+    with pytest.raises(
+        InputError, match=r"a parameter budget of 0\.001 M cannot be met: the cheapest cells take"
+    ):
+        within_budgets(dear, weights, [latency, Budget.parameters(wide, 0.001)])
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -155,7 +174,7 @@ def test_a_budget_takes_no_weights_that_the_normal_cell_must_keep():
 def test_a_budget_is_met_and_only_ops_change_for_it(seed: int, budget: float):
     table, weights = made_table(), some_weights(seed, 3.0)
     before = random_genotype(np.random.default_rng(seed))
-    after = within_budget(before, weights, table, budget)
+    after = within_budgets(before, weights, [Budget.latency(table, budget)])
     assert predict(table, after) <= budget
     assert well_formed(after)
     for kind in KINDS:
@@ -166,7 +185,7 @@ def test_a_budget_is_met_and_only_ops_change_for_it(seed: int, budget: float):
 def test_cells_within_the_budget_stay_as_they_are():
     table, weights = made_table(), some_weights(0, 3.0)
     found = by_weight(weights, "found")
-    assert within_budget(found, weights, table, predict(table, found)) is found
+    assert within_budgets(found, weights, [Budget.latency(table, predict(table, found))]) is found
 
 
 def test_the_first_op_to_go_gives_up_the_least_weight_for_each_ms():
@@ -176,7 +195,7 @@ def test_the_first_op_to_go_gives_up_the_least_weight_for_each_ms():
     weights = {kind: np.tile(row, (EDGES, 1)) for kind in KINDS}
     chosen = ALL_EDGES.index((genotype.normal.nodes[2][1].source, 4))
     weights["normal"][chosen] = [0, 1e-3, 0, 0, 0.5, 0.499, 0]  # hardly less weight, as many ms as elsewhere
-    after = within_budget(genotype, weights, table, predict(table, genotype) - 0.1)
+    after = within_budgets(genotype, weights, [Budget.latency(table, predict(table, genotype) - 0.1)])
     changed = [
         (kind, mine)
         for kind in KINDS
@@ -192,7 +211,7 @@ def test_a_budget_brings_back_no_op_that_takes_no_part():
         rows[:, number("skip_connect")] = 0
     genotype = Genotype("dear", *[keep_strongest(["sep_conv_3x3"] * EDGES, [0.0] * EDGES)] * 2)
     tightest = 1.0 + 16 * MS["max_pool_3x3"] + 1e-6
-    after = within_budget(genotype, weights, made_table(), tightest)
+    after = within_budgets(genotype, weights, [Budget.latency(made_table(), tightest)])
     assert {edge.op for kind in KINDS for _, _, edge in after.edges(kind)} == {"max_pool_3x3"}
 
 
@@ -200,7 +219,9 @@ def test_an_impossible_budget_gets_one_line():
     with pytest.raises(
         InputError, match=r"a latency budget of 1\.1 ms cannot be met: the cheapest cells take"
     ) as error:
-        within_budget(random_genotype(np.random.default_rng(0)), some_weights(0), made_table(), 1.1)
+        within_budgets(
+            random_genotype(np.random.default_rng(0)), some_weights(0), [Budget.latency(made_table(), 1.1)]
+        )
     assert f"{1 + FREE:.3f} ms" in str(error.value)
     assert "\n" not in str(error.value)
 

@@ -1,6 +1,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -8,9 +9,9 @@ from torch.nn import functional as F
 
 from autoreid_deploy.errors import InputError
 from search.cells import Cell
-from search.complexity import RESNET50_MACS, RESNET50_PARAMETERS, count_macs, measure, table
+from search.complexity import RESNET50_MACS, RESNET50_PARAMETERS, count_macs, measure, parameter_count, table
 from search.config import load_config
-from search.genotype import CellGenotype, load_genotype
+from search.genotype import CellGenotype, load_genotype, random_genotype
 from search.network import Backbone, NetworkConfig, build_network
 
 GENOTYPE = load_genotype("auto_reid_2019")
@@ -25,6 +26,13 @@ def test_the_rebuild_has_the_published_size(channels: int, parameters: float, ma
     size = measure(GENOTYPE, NetworkConfig(channels=channels))
     assert size.parameters == pytest.approx(parameters, rel=0.01)
     assert size.macs == pytest.approx(macs, rel=0.01)
+
+
+@pytest.mark.parametrize("macro", [SMALL, NetworkConfig(channels=8, cells=(2, 2, 1), stem_stride=4)])
+def test_parameters_are_counted_op_by_op_as_in_the_network(macro: NetworkConfig):
+    count, rng = parameter_count(macro), np.random.default_rng(1)
+    for genotype in (GENOTYPE, *(random_genotype(rng) for _ in range(3))):
+        assert count(genotype) == measure(genotype, macro).parameters
 
 
 def test_the_papers_claim_beside_resnet50_holds():

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from search import checkpoint
+from search.complexity import measure
 from search.config import load_config
 from search.genotype import Genotype, load_genotype, random_genotype, save_genotype
 from search.latency import LatencyTable, Place, places, predict, save_table
@@ -173,6 +174,10 @@ def test_cells_are_derived_with_weights_and_for_the_macro_that_will_be_trained(
     assert load_genotype(found / "genotype.json").normal.weighted < cells.normal.weighted == 8
     assert predict(wide, cells) <= 1.5
     assert f"with channels = {wide.network.channels}\n" in capsys.readouterr().out
+    fewer = measure(cells, wide.network).parameters / 1e6 - 1e-4
+    few = ("--parameter-budget", fewer, "-o", tmp_path / "few.json")
+    assert search("derive", found, "--data", drawn, *asked, "--weighted", 0, *few) == 0
+    assert measure(load_genotype(tmp_path / "few.json"), wide.network).parameters <= 1e6 * fewer
     assert search("derive", found, "--data", drawn, "--weighted", 9) == 1
     assert "weighted is from 0 to 8, got 9" in capsys.readouterr().err
 
