@@ -89,7 +89,7 @@ def parameter_count(config: NetworkConfig) -> Callable[[Genotype], float]:
             costs[kind][row] += [_op_parameters(op, channels, stride) for op in OPS]
     some = random_genotype(np.random.default_rng(0))
     frame = measure(some, config).parameters - some.total(costs)
-    return lambda genotype: frame + genotype.total(costs)
+    return lambda genotype: genotype.total(costs, frame)
 
 
 @cache

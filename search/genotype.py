@@ -97,13 +97,19 @@ class Genotype:
         nodes = self.cell(kind).nodes
         return [(n, position, edge) for n, node in enumerate(nodes) for position, edge in enumerate(node)]
 
-    def total(self, costs: Mapping[str, NDArray[np.float64]]) -> float:
-        """The sum of what each op costs on its edge; by kind (E, O), edges as in `ALL_EDGES`, ops as in `OPS`."""
-        return sum(
+    def total(self, costs: Mapping[str, NDArray[np.float64]], frame: float = 0.0) -> float:
+        """What a network takes of something.
+
+        Args:
+            costs: by kind of cell (E, O): of each op on each edge, in the order of `ALL_EDGES` and `OPS`.
+            frame: of all but the ops.
+        """
+        of_ops = (
             costs[kind].item(ALL_EDGES.index((edge.source, node + 2)), OPS.index(edge.op))
-            for kind in costs
+            for kind in ("normal", "reduce")
             for node, _, edge in self.edges(kind)
         )
+        return sum(of_ops, frame)
 
     def with_edge(self, kind: str, node: int, position: int, edge: Edge) -> Genotype:
         """The same cells with one edge changed."""

@@ -180,7 +180,7 @@ def places(network: NetworkConfig) -> list[Place]:
 
 def predict(table: LatencyTable, genotype: Genotype) -> float:
     """How many ms a call of a genotype's network takes."""
-    return table.frame_ms + genotype.total(table.costs)
+    return genotype.total(table.costs, table.frame_ms)
 
 
 def widest(tables: Sequence[LatencyTable], genotype: Genotype, budget_ms: float) -> NetworkConfig | None:
