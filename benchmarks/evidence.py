@@ -37,6 +37,7 @@ from search.commands.run import make_searcher
 from search.complexity import Complexity, measure
 from search.config import RunConfig, load_config
 from search.data import list_crops, load_crops
+from search.derive import Budget
 from search.evolution import Evolution
 from search.genotype import Genotype, load_genotype, random_genotype, save_genotype
 from search.latency import LatencyTable, load_table, predict, profile, save_table, widest
@@ -73,6 +74,7 @@ AMONG = 3
 # Cells by weight whose normal cell has weights in half of its ops, made to fit the budget in a macro of this width and
 # half of the parameters, in millions, of a ResNet-18-like network that takes 1.1 ms.
 WEIGHTED, FITTED, PARAMETERS = 4, 64, 0.45
+CONTROLS = 6  # random cells that keep to all of that
 # What a searched network may take in the macro of the search, C = 24: what published cells take there, and 8 %.
 SEARCH_SLACK = 1.08
 _FIGURES = ("rank1", "parameters", "macs", "ms1", "ms8", "search_minutes", "training_minutes")
@@ -86,7 +88,8 @@ class Row:
 
     Attributes:
         group: rows of one group are averaged in the table.
-        cells: `search`, `random`, or the name of a genotype; empty for a network by hand.
+        cells: `search`, `random`, `control` (random ones that keep to what `weighted` ones must), or the name of a
+            genotype; empty for a network by hand.
         seed: of the training.
         draw: seed of the search or of the random cells.
         hand: name of a network by hand, and what it is matched by.
@@ -125,6 +128,10 @@ def rows() -> dict[str, Row]:
         "race without part_aware", "search", derive="race", changes=ABLATIONS["without-part-aware"]
     )
     found |= {f"random-{i}": Row("random", "random", draw=i) for i in range(RANDOM_CELLS)}
+    found |= {
+        f"control-{i}": Row("random, by the limits of the searched", "control", draw=i)
+        for i in range(CONTROLS)
+    }
     found |= {f"published-{t}": Row("published", "auto_reid_2019", t) for t in range(TRAINING_SEEDS)}
     for s in range(SEARCH_SEEDS):
         found[f"medium-{s}"] = Row(f"three blocks: search {s}", "search", draw=s, macro=MEDIUM)
@@ -203,7 +210,8 @@ class Bench:
         what = "search"
         if row.changes:
             what = next(name for name, changes in ABLATIONS.items() if changes == row.changes)
-        how = replace(told.search, latency_budget=self.search_budget, **row.changes)
+        # The rows say how many ops with weights there are; the search itself is the same.
+        how = replace(told.search, latency_budget=self.search_budget, weighted=0, **row.changes)
         seeded = replace(told.recipe, seed=row.draw)
         return replace(told, name=f"{what}-{row.draw}", recipe=seeded, search=how)
 
@@ -270,7 +278,16 @@ class Bench:
             rng = np.random.default_rng([row.draw, 6])
             fits = lambda genotype: self.macro(genotype) is not None  # noqa: E731
             return random_genotype(rng, f"random-{row.draw}", fits), 0.0
+        if row.cells == "control":
+            rng = np.random.default_rng([row.draw, 7])
+            return random_genotype(rng, f"control-{row.draw}", self.allowed), 0.0
         return load_genotype(row.cells), 0.0
+
+    def allowed(self, genotype: Genotype) -> bool:
+        """Whether cells keep to what `weighted` ones must."""
+        wide = self.tables[FITTED]
+        limits = (Budget.latency(wide, self.budget), Budget.parameters(wide.network, PARAMETERS))
+        return genotype.normal.weighted >= WEIGHTED and all(limit.holds(genotype) for limit in limits)
 
     def run(self, name: str, row: Row) -> dict[str, Any]:
         """Train a row, unless it is there already."""

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from benchmarks import evidence
-from benchmarks.evidence import FITTED, PARAMETERS, WEIGHTED, Bench, Row, derive_cells, rows
+from benchmarks.evidence import CONTROLS, FITTED, PARAMETERS, WEIGHTED, Bench, Row, derive_cells, rows
 from benchmarks.ledger import write
 from search import checkpoint
 from search.commands.run import make_searcher
@@ -89,6 +89,12 @@ def test_cells_with_weights_are_derived_for_the_budget_of_the_macro_that_is_trai
     assert cells.normal.weighted >= WEIGHTED
     assert predict(wide, cells) <= tight.budget
     assert measure(cells, wide.network).parameters <= 1e6 * PARAMETERS
+    controls = [tight.cells(rows()[f"control-{i}"])[0] for i in range(CONTROLS)]
+    assert len({str(control) for control in controls}) == CONTROLS
+    for control in controls:
+        assert control.normal.weighted >= WEIGHTED
+        assert predict(wide, control) <= tight.budget
+        assert measure(control, wide.network).parameters <= 1e6 * PARAMETERS
 
 
 def test_the_best_of_three_searches_is_what_wins_a_training_by_the_recipe_of_the_rows(

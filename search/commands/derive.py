@@ -137,6 +137,8 @@ def derive(
     if searcher.table is not None:
         ms, channels = predict(searcher.table, found), searcher.table.network.channels
         click.echo(f"predicted latency: {ms:.3f} ms with channels = {channels}")
+    for budget in searcher.budgets():
+        click.echo(f"{budget.what} budget: {budget.cost(found):.3f} of {budget.most:g} {budget.unit}")
     click.echo(f"wrote {out} and {out.with_suffix('.png')}")
 
 
