@@ -119,6 +119,11 @@ def derive(
     searcher = _restore(folder, data, one, asked)
     if latency_budget and searcher.table is None and not latency_tables:
         read_table(None, searcher.config, latency_budget)
+    table = searcher.table
+    if one and not latency_budget and table and table.network != searcher.config.network:
+        raise click.UsageError(
+            f"{one} is of another macro than the search's; add --latency-budget MS for that"
+        )
     if latency_tables and not searcher.config.search.latency_budget:
         raise click.UsageError("a --latency-table chooses nothing without a budget; add --latency-budget MS")
     out = out or folder / f"{method}.json"
@@ -134,8 +139,8 @@ def derive(
     draw_cells(found, out.with_suffix(".png"))
     click.echo(f"{found}\n")
     click.echo(f"in the supernet: rank-1 {100 * scored.rank(1):.1f} %, mAP {100 * scored.mAP:.1f} %")
-    if searcher.table is not None:
-        ms, channels = predict(searcher.table, found), searcher.table.network.channels
+    if table is not None:
+        ms, channels = predict(table, found), table.network.channels
         click.echo(f"predicted latency: {ms:.3f} ms with channels = {channels}")
     for budget in searcher.budgets():
         click.echo(f"{budget.what} budget: {budget.cost(found):.3f} of {budget.most:g} {budget.unit}")

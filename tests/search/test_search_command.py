@@ -174,6 +174,8 @@ def test_cells_are_derived_with_weights_and_for_the_macro_that_will_be_trained(
     assert load_genotype(found / "genotype.json").normal.weighted < cells.normal.weighted == 8
     assert predict(wide, cells) <= 1.5
     assert f"with channels = {wide.network.channels}\n" in capsys.readouterr().out
+    assert search("derive", found, "--data", drawn, "--latency-table", tmp_path / "wide.json") == 2
+    assert "wide.json is of another macro than the search's; add --latency-budget" in capsys.readouterr().err
     fewer = measure(cells, wide.network).parameters / 1e6 - 1e-4
     few = ("--parameter-budget", fewer, "-o", tmp_path / "few.json")
     assert search("derive", found, "--data", drawn, *asked, "--weighted", 0, *few) == 0
