@@ -186,7 +186,7 @@ class Bench:
 
     def macro(self, genotype: Genotype) -> NetworkConfig | None:
         """The widest in which cells are within the budget."""
-        return widest(self.wide_tables, genotype, self.budget)
+        return widest(self.wide_tables, lambda table: predict(table, genotype) <= self.budget)
 
     def network(self, row: Row, genotype: Genotype) -> NetworkConfig:
         """The macro in which a row's cells are trained.

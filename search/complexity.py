@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from search.config import RunConfig
-from search.genotype import ALL_EDGES, OPS, Genotype, random_genotype
-from search.latency import cell_shapes
+from search.genotype import Genotype, random_genotype
+from search.latency import costs_by_edge
 from search.network import NetworkConfig, build_network, example_input
 from search.ops import build_op
 
@@ -82,11 +82,7 @@ def measure(genotype: Genotype, config: NetworkConfig) -> Complexity:
 @cache
 def parameter_count(config: NetworkConfig) -> Callable[[Genotype], float]:
     """A function that counts parameters as `measure` does, quickly enough to ask it for thousands of cells."""
-    costs = {kind: np.zeros((len(ALL_EDGES), len(OPS))) for kind in ("normal", "reduce")}
-    for kind, at_input, at_node in cell_shapes(config):
-        for row, (source, _) in enumerate(ALL_EDGES):
-            channels, stride, *_ = at_input if source < 2 else at_node
-            costs[kind][row] += [_op_parameters(op, channels, stride) for op in OPS]
+    costs = costs_by_edge(config, lambda place: _op_parameters(place.op, place.channels, place.stride))
     some = random_genotype(np.random.default_rng(0))
     frame = measure(some, config).parameters - some.total(costs)
     return lambda genotype: genotype.total(costs, frame)

@@ -138,18 +138,19 @@ def within_budgets(
     fewest = min(weighted, genotype.normal.weighted)
     while over := [budget for budget in budgets if not budget.holds(genotype)]:
         kept = [budget for budget in budgets if budget not in over]
+        now = [budget.cost(genotype) for budget in over]
         best, least = None, np.inf
         for other, lost in _swaps(genotype, weights):
             if other.normal.weighted < fewest or not all(budget.holds(other) for budget in kept):
                 continue
-            saved = sum((b.cost(genotype) - b.cost(other)) / b.most for b in over)
+            saved = sum((cost - b.cost(other)) / b.most for b, cost in zip(over, now, strict=True))
             if saved > _TINY and lost / saved < least:
                 best, least = other, lost / saved
         if best is None:
             one = over[0]
             raise InputError(
                 f"a {one.what} budget of {one.most} {one.unit} cannot be met: the cheapest cells take "
-                f"{one.cost(genotype):.3f} {one.unit}; raise it, or take a smaller network"
+                f"{now[0]:.3f} {one.unit}; raise it, or take a smaller network"
             )
         genotype = best
     return genotype

@@ -81,12 +81,7 @@ class LatencyTable:
     @cached_property
     def costs(self) -> dict[str, NDArray[np.float64]]:
         """See `edge_costs`; a search for cells within a budget asks many thousand times."""
-        costs = {kind: np.zeros((len(ALL_EDGES), len(OPS))) for kind in ("normal", "reduce")}
-        for kind, at_input, at_node in cell_shapes(self.network):
-            for row, (source, _) in enumerate(ALL_EDGES):
-                shape = at_input if source < 2 else at_node
-                costs[kind][row] += [self.scale * self.rows[Place(op, *shape)] for op in OPS]
-        return costs
+        return costs_by_edge(self.network, lambda place: self.scale * self.rows[place])
 
     def __str__(self) -> str:
         """The ops in microseconds, a line a shape."""
@@ -160,7 +155,7 @@ def load_table(path: str | Path, network: NetworkConfig | None = None) -> Latenc
     return table
 
 
-def cell_shapes(network: NetworkConfig) -> Iterator[tuple[str, tuple[int, ...], tuple[int, ...]]]:
+def _cells(network: NetworkConfig) -> Iterator[tuple[str, tuple[int, ...], tuple[int, ...]]]:
     """Kind of each cell, and (channels, stride, height, width) of ops that read its inputs, and its other nodes."""
     height, width = -(-network.height // network.stem_stride), -(-network.width // network.stem_stride)
     for block, count in enumerate(network.cells):
@@ -174,8 +169,28 @@ def cell_shapes(network: NetworkConfig) -> Iterator[tuple[str, tuple[int, ...], 
 
 def places(network: NetworkConfig) -> list[Place]:
     """Every op at every shape at which a macro can use it, in order."""
-    shapes = dict.fromkeys(shape for _, *both in cell_shapes(network) for shape in both)
+    shapes = dict.fromkeys(shape for _, *both in _cells(network) for shape in both)
     return [Place(op, *shape) for shape in shapes for op in OPS]
+
+
+def costs_by_edge(
+    network: NetworkConfig, of_place: Callable[[Place], float]
+) -> dict[str, NDArray[np.float64]]:
+    """What each op adds on each edge, over all cells of a kind in the macro.
+
+    Args:
+        network: the macro.
+        of_place: what an op adds at a place.
+
+    Returns:
+        By kind of cell (E, O), edges in the order of `ALL_EDGES`, ops in that of `OPS`.
+    """
+    costs = {kind: np.zeros((len(ALL_EDGES), len(OPS))) for kind in ("normal", "reduce")}
+    for kind, at_input, at_node in _cells(network):
+        for row, (source, _) in enumerate(ALL_EDGES):
+            shape = at_input if source < 2 else at_node
+            costs[kind][row] += [of_place(Place(op, *shape)) for op in OPS]
+    return costs
 
 
 def predict(table: LatencyTable, genotype: Genotype) -> float:
@@ -183,20 +198,19 @@ def predict(table: LatencyTable, genotype: Genotype) -> float:
     return genotype.total(table.costs, table.frame_ms)
 
 
-def widest(tables: Sequence[LatencyTable], genotype: Genotype, budget_ms: float) -> NetworkConfig | None:
+def widest(tables: Sequence[LatencyTable], fits: Callable[[LatencyTable], bool]) -> NetworkConfig | None:
     """The widest of several macros in which cells stay within a budget: width is part of the space.
 
     Wider is not always slower: ONNX Runtime computes 8 or 16 channels at a time, whatever the processor has.
 
     Args:
         tables: one a macro.
-        genotype: the cells.
-        budget_ms: what a call may take.
+        fits: whether the cells are within the budget in a table's macro.
 
     Returns:
         None where no macro is narrow enough.
     """
-    fitting = [table.network for table in tables if predict(table, genotype) <= budget_ms]
+    fitting = [table.network for table in tables if fits(table)]
     return max(fitting, key=lambda network: network.channels, default=None)
 
 

@@ -23,7 +23,7 @@ from search.data import Crops
 from search.evolution import Evolution, Scored, evolve
 from search.files import replacing
 from search.genotype import Genotype
-from search.latency import LatencyTable
+from search.latency import LatencyTable, widest
 from search.network import NetworkConfig
 from search.recipe import Recipe
 from search.searcher import Searcher
@@ -132,8 +132,7 @@ def race(
 
     def macro(genotype: Genotype) -> NetworkConfig | None:
         if tables and searcher.config.search.latency_budget:
-            fitting = [table.network for table in tables if searcher.fits(genotype, table)]
-            return max(fitting, key=lambda network: network.channels, default=None)
+            return widest(tables, lambda table: searcher.fits(genotype, table))
         return searcher.config.network if searcher.fits(genotype) else None
 
     def score(epochs: int) -> Callable[[Genotype], float]:

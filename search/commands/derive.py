@@ -97,6 +97,7 @@ def derive(
     latency_budget: float | None,
 ) -> None:
     """Derive a pair of cells from the search in FOLDER and score it in the supernet."""
+    from search.complexity import parameter_count
     from search.config import load_config
     from search.drawing import draw_cells
     from search.genotype import load_genotype, save_genotype
@@ -139,11 +140,10 @@ def derive(
     draw_cells(found, out.with_suffix(".png"))
     click.echo(f"{found}\n")
     click.echo(f"in the supernet: rank-1 {100 * scored.rank(1):.1f} %, mAP {100 * scored.mAP:.1f} %")
-    if table is not None:
-        ms, channels = predict(table, found), table.network.channels
-        click.echo(f"predicted latency: {ms:.3f} ms with channels = {channels}")
-    for budget in searcher.budgets():
-        click.echo(f"{budget.what} budget: {budget.cost(found):.3f} of {budget.most:g} {budget.unit}")
+    network = table.network if table else searcher.config.network
+    size = f"{parameter_count(network)(found) / 1e6:.3f} M parameters"
+    latency = f", predicted latency {predict(table, found):.3f} ms" if table else ""
+    click.echo(f"{size}{latency}, with channels = {network.channels}")
     click.echo(f"wrote {out} and {out.with_suffix('.png')}")
 
 

@@ -47,6 +47,13 @@ def table_file(search_file: Path, tmp_path: Path) -> Path:
     return tmp_path / "latency.json"
 
 
+def widened(table: LatencyTable, times: int, sep_conv_ms: float) -> LatencyTable:
+    """A table of a macro with more channels, in which nothing but a separable convolution takes time."""
+    network = replace(table.network, channels=times * table.network.channels)
+    rows = {place: sep_conv_ms * (place.op == "sep_conv_3x3") for place in places(network)}
+    return replace(table, network=network, rows=rows)
+
+
 def test_a_search_says_what_it_found_and_what_comes_next(
     search: Search, drawn: Path, search_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
@@ -88,9 +95,7 @@ def test_a_race_takes_the_widest_macro_and_goes_on_where_it_stopped(
     capsys: pytest.CaptureFixture[str],
 ):
     narrow = LatencyTable.from_dict(json.loads(table_file.read_text()))
-    network = replace(narrow.network, channels=2 * narrow.network.channels)
-    rows = {place: 2 * float(place.op == "sep_conv_3x3") for place in places(network)}
-    wide = replace(narrow, network=network, rows=rows)
+    wide = widened(narrow, 2, sep_conv_ms=2.0)
     save_table(wide, tmp_path / "wide.json")
     words = ("derive", found, "--data", drawn, "--derive", "race", "--children", 1, "--race-epochs", 1)
     tables = ("--latency-table", table_file, "--latency-table", tmp_path / "wide.json", "--latency-budget", 4)
@@ -98,7 +103,7 @@ def test_a_race_takes_the_widest_macro_and_goes_on_where_it_stopped(
     scores = json.loads((found / "race-scores.json").read_text())["scores"]
     for score in scores:
         fits = predict(wide, Genotype.from_dict(score["genotype"])) <= 4
-        assert score["channels"] == (network if fits else narrow.network).channels
+        assert score["channels"] == (wide if fits else narrow).network.channels
     before = (found / "race-scores.json").stat().st_mtime_ns
     assert search(*words, *tables, "-o", tmp_path / "two.json") == 0  # every score is known
     assert (found / "race-scores.json").stat().st_mtime_ns == before
@@ -163,9 +168,7 @@ def test_cells_are_derived_with_weights_and_for_the_macro_that_will_be_trained(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ):
-    table = LatencyTable.from_dict(json.loads(table_file.read_text()))
-    wider = replace(table, network=replace(table.network, channels=4 * table.network.channels), rows={})
-    wide = replace(wider, rows={place: float(place.op == "sep_conv_3x3") for place in places(wider.network)})
+    wide = widened(LatencyTable.from_dict(json.loads(table_file.read_text())), 4, sep_conv_ms=1.0)
     save_table(wide, tmp_path / "wide.json")
     asked = ("--weighted", 8, "--latency-table", tmp_path / "wide.json", "--latency-budget", 1.5)
     capsys.readouterr()
